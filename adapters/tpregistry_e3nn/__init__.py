@@ -1,0 +1,41 @@
+"""e3nn as a host: its own code as a backend, and the adapter that accelerates its TensorProduct.
+
+This module is the light face; it imports neither torch nor e3nn.
+"""
+
+from __future__ import annotations
+
+from tpregistry.backend import Face, Kernel, Reason, Verdict
+from tpregistry.problem import Problem
+
+NAME = "e3nn"
+
+
+class E3nn:
+    """e3nn's own generated code, on a module made for the problem."""
+
+    face = Face(
+        name=NAME,
+        family=NAME,
+        summary="the host's own code",
+        frameworks=("torch",),
+        requires=("e3nn", "torch"),
+        licence="MIT",
+        host=True,
+    )
+
+    def supports(self, problem: Problem, device: str) -> Verdict:
+        """Everything but paths of one triple that differ in the sign of their coefficients."""
+        signs: dict[tuple[int, int, int], set[bool]] = {}
+        for path in problem.paths:
+            triple = problem.irreps_in1[path.i_in1].l, problem.irreps_in2[path.i_in2].l, problem.irreps_out[path.i_out].l
+            signs.setdefault(triple, set()).add(path.coefficient < 0)
+        mixed = [triple for triple, found in signs.items() if len(found) > 1]
+        reason = Reason("TP130", f"e3nn has one sign per triple; those of l = {mixed} are mixed")
+        return Verdict((reason,) if mixed else ())
+
+    def build(self, problem: Problem, device: str) -> Kernel:
+        """A TensorProduct module with the coefficients of the problem, called with explicit weights."""
+        from tpregistry_e3nn.host import ModuleKernel, module_for
+
+        return ModuleKernel(module_for(problem, device))

@@ -1,0 +1,53 @@
+"""The guarded forward that takes the place of TensorProduct.forward.
+
+Under TorchScript its first branch vanishes and what is compiled is the stock code, line for line in purpose; so scripted
+and exported programs hold nothing of ours.
+"""
+# No `from __future__ import annotations` here: TorchScript evaluates the annotations of `forward`.
+
+from typing import Any, Optional
+
+import torch
+
+from tpregistry.frame import Host
+from tpregistry.problem import Problem
+from tpregistry.torch.binding import Bindings, Hook
+from tpregistry_e3nn.describe import describe
+from tpregistry_e3nn.host import host_of
+
+SLOT = "_tpregistry"
+
+
+class TensorProductHook(Hook):
+    """`tensor_product` problems of e3nn's TensorProduct and all of its subclasses."""
+
+    def describe(self, module: Any, dtype: torch.dtype) -> Problem:
+        return describe(module, dtype)
+
+    def host(self, module: Any, problem: Problem) -> Host:
+        return host_of(module)
+
+
+HOOK = TensorProductHook()
+
+
+def dispatch(module: Any, x: Any, y: Any, weight: Any) -> torch.Tensor:
+    """Check the call as e3nn does, then run what is bound."""
+    torch._assert(x.shape[-1] == module._in1_dim, "Incorrect last dimension for x")
+    torch._assert(y.shape[-1] == module._in2_dim, "Incorrect last dimension for y")
+    real_weight = module._get_weights(weight)
+    bindings = module.__dict__.get(SLOT)
+    if bindings is None:
+        bindings = module.__dict__[SLOT] = Bindings()
+    return HOOK.call(module, bindings, lambda: module._compiled_main_left_right(x, y, real_weight), x, y, real_weight)
+
+
+def forward(self, x, y, weight: Optional[torch.Tensor] = None):  # noqa: UP045
+    """Evaluate the weighted tensor product of x (..., irreps_in1.dim) and y (..., irreps_in2.dim); see e3nn."""
+    if not torch.jit.is_scripting():
+        if not torch.compiler.is_compiling():
+            return dispatch(self, x, y, weight)
+    torch._assert(x.shape[-1] == self._in1_dim, "Incorrect last dimension for x")
+    torch._assert(y.shape[-1] == self._in2_dim, "Incorrect last dimension for y")
+    real_weight = self._get_weights(weight)
+    return self._compiled_main_left_right(x, y, real_weight)

@@ -1,0 +1,95 @@
+"""The plugin protocol: what a tensor-product backend is made of.
+
+A plugin is a class with a `face`, `supports` and `build`, named by an entry point of group ``tpregistry.backends``. Its
+module is imported to list it, so it must import neither a framework nor a kernel library at module level: `build` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from tpregistry.problem import Problem
+
+API = 1
+
+
+@dataclass(frozen=True)
+class Face:
+    """What is known of a backend without importing its kernels.
+
+    ``family`` is a name that stands for the best of its members. ``requires`` are the distributions without which it
+    cannot run, and whose versions its records depend on. ``host`` marks the accelerated library's own code.
+    """
+
+    name: str
+    summary: str
+    family: str
+    frameworks: tuple[str, ...]
+    operations: tuple[str, ...] = ("tensor_product",)
+    requires: tuple[str, ...] = ()
+    licence: str = "Apache-2.0"
+    host: bool = False
+    api: int = API
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a backend cannot do a problem: a stable code, a sentence, and what the user can do about it."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of `supports`: yes, or all the reasons why not. ``build_seconds`` estimates what `build` will take."""
+
+    reasons: tuple[Reason, ...] = ()
+    build_seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no reason against."""
+        return not self.reasons
+
+
+class Kernel(Protocol):
+    """What a backend builds for one problem.
+
+    Called with the operands ``x (batch, dim_in1)``, ``y (batch, dim_in2)`` and ``w (batch, weight_numel)``, or
+    ``(weight_numel,)`` where weights are shared; returns ``out (batch, dim_out)`` in fresh memory. ``engine`` says what
+    really runs. A kernel that is ``differentiable`` is made of the framework's own differentiable functions, to any
+    order. Any other has `vjp`: the kernel of all gradients, called with the operands and then the cotangents of the
+    outputs, returning a tuple of one gradient per operand; and that kernel has `vjp` in turn.
+    """
+
+    engine: str
+    differentiable: bool
+
+    def __call__(self, *operands: Any) -> Any:
+        """Compute."""
+        ...
+
+    def vjp(self) -> Kernel:
+        """The kernel of the gradients of this one."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A tensor-product backend. Both methods are called with problems of its frameworks and operations only."""
+
+    face: Face
+
+    def supports(self, problem: Problem, device: str) -> Verdict:
+        """Yes, or all the reasons why not; must neither allocate nor import a framework."""
+        ...
+
+    def build(self, problem: Problem, device: str) -> Kernel:
+        """The kernel; may import, generate and compile."""
+        ...

@@ -1,0 +1,89 @@
+"""The import hook: stdlib only, nothing imported until a framework is.
+
+The wheel's start-up file calls `install` where TP_BACKEND is set. Adapters name the modules they wait for in their entry
+points; those are read when torch or jax is first imported, which takes long enough for it not to be noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+FRAMEWORKS = ("torch", "jax")
+
+
+def install_if_asked() -> None:
+    """What the start-up file of Python >= 3.15 calls."""
+    if os.environ.get("TP_BACKEND", "off") not in ("", "off"):
+        install()
+
+
+def install() -> None:
+    """Put one finder in front; idempotent. Frameworks that are imported already are served at once."""
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        finder = Finder()
+        sys.meta_path.insert(0, finder)
+        if any(name in sys.modules for name in FRAMEWORKS):
+            finder.watch_hosts()
+
+
+def installed() -> bool:
+    """Whether the finder is in place."""
+    return any(isinstance(finder, Finder) for finder in sys.meta_path)
+
+
+class Finder:
+    """Finds nothing itself: it lets the others find, and patches a host's module right after its import."""
+
+    def __init__(self) -> None:
+        self._watched = set(FRAMEWORKS)
+        self._busy = False
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        """A spec whose loader also patches, for the few modules that are watched; None for all others."""
+        if name not in self._watched or self._busy:
+            return None
+        self._busy = True
+        try:
+            spec = next(filter(None, (f.find_spec(name, path, target) for f in sys.meta_path if f is not self)), None)
+        finally:
+            self._busy = False
+        if name in FRAMEWORKS:
+            self._watched.discard(name)
+            self.watch_hosts()
+            return spec
+        if spec is not None and spec.loader is not None:
+            self._patch_after(spec.loader, name)
+        return spec
+
+    def watch_hosts(self) -> None:
+        """Watch the modules that adapters wait for; patch those that are there already."""
+        from importlib import metadata
+
+        for point in metadata.entry_points(group="tpregistry.adapters"):
+            if point.name in sys.modules:
+                patch(point.name)
+            else:
+                self._watched.add(point.name)
+
+    def _patch_after(self, loader: object, name: str) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: object) -> None:
+            self._watched.discard(name)
+            execute(module)
+            patch(name)
+
+        loader.exec_module = exec_module
+
+
+def patch(name: str) -> None:
+    """Let the adapter of a module patch it; whatever goes wrong, the program runs on stock code, with one warning."""
+    try:
+        from tpregistry.api import adapter
+
+        adapter(name).patch()
+    except Exception as error:
+        import warnings
+
+        warnings.warn(f"tpregistry: {name} stays stock ({type(error).__name__}: {error})", stacklevel=2)

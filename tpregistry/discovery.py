@@ -1,0 +1,137 @@
+"""Finding plugins: entry points, loaded one by one through stevedore, none of which can break the others.
+
+stevedore 5.10 keeps a scan cache whose time stamps have a resolution of 128 s, and picks silently among duplicates;
+so the points are listed fresh from the metadata, and duplicates are found here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+from tpregistry.backend import API, Backend, Face, Reason
+from tpregistry.errors import UnknownBackend
+from tpregistry.settings import Request, Settings
+
+BACKENDS, ADAPTERS, DATABASES = "tpregistry.backends", "tpregistry.adapters", "tpregistry.databases"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A backend that an installed distribution offers; ``trouble`` says why it cannot be used at all."""
+
+    name: str
+    distribution: str
+    version: str
+    backend: Backend | None
+    trouble: tuple[Reason, ...] = ()
+
+    @property
+    def face(self) -> Face | None:
+        """What it says of itself, where it could be asked."""
+        return self.backend.face if self.backend else None
+
+    @property
+    def family(self) -> str:
+        """The name that stands for it and its kin."""
+        return self.face.family if self.face else self.name
+
+    def answers_to(self, name: str) -> bool:
+        """Whether ``name`` means this backend, by itself or by its family."""
+        return name in (self.name, self.family)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions that its records depend on: its own distribution and what it requires."""
+        needed = self.face.requires if self.face else ()
+        found = {name: installed_version(name) for name in needed}
+        return {self.distribution: self.version} | {name: version for name, version in found.items() if version}
+
+
+def backends(settings: Settings) -> dict[str, Plugin]:
+    """Every backend by name, broken ones included; those outside TP_PLUGINS are not imported."""
+    return _backends(settings.plugins)
+
+
+@lru_cache(maxsize=8)
+def _backends(allowed: tuple[str, ...]) -> dict[str, Plugin]:
+    points = sorted(metadata.entry_points(group=BACKENDS), key=lambda point: point.name)
+    counts = Counter(point.name for point in points)
+    return {point.name: _plugin(point, counts[point.name], allowed) for point in points}
+
+
+def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) -> Plugin:
+    distribution = point.dist.name if point.dist else "?"
+    version = point.dist.version if point.dist else "?"
+    denied = {word[1:] for word in allowed if word.startswith("!")}
+    named = {word for word in allowed if not word.startswith("!")}
+    if point.name in denied or (named and point.name not in named):
+        trouble = Reason("TP150", f"{point.name} is not allowed by TP_PLUGINS", "add its name to TP_PLUGINS")
+    elif count > 1:
+        trouble = Reason("TP151", f"{count} distributions offer a backend named {point.name}", "uninstall all but one")
+    else:
+        try:
+            backend = _checked(load(BACKENDS, point.name)())
+            return Plugin(point.name, distribution, version, backend, tuple(missing(backend.face)))
+        except Exception as error:  # a plugin may raise anything; the program goes on without it
+            trouble = Reason(
+                "TP152", f"importing {point.value} raised {type(error).__name__}: {error}", f"reinstall {distribution}"
+            )
+    return Plugin(point.name, distribution, version, None, (trouble,))
+
+
+def _checked(backend: Any) -> Backend:
+    if not isinstance(getattr(backend, "face", None), Face) or not isinstance(backend, Backend):
+        raise TypeError(f"{type(backend).__name__} lacks a face, supports or build; see tpregistry.backend.Backend")
+    if backend.face.api != API:
+        raise TypeError(f"it is written for plugin API {backend.face.api}, this tpregistry has {API}")
+    return backend
+
+
+def missing(face: Face) -> list[Reason]:
+    """A reason for each distribution that a backend requires and that is not installed."""
+    absent = [name for name in face.requires if installed_version(name) is None]
+    return [Reason("TP160", f"{face.name} needs {name}, which is not installed", f"pip install {name}") for name in absent]
+
+
+def installed_version(distribution: str) -> str | None:
+    """Version of an installed distribution, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def load(group: str, name: str) -> Any:
+    """Import what one entry point names. Raises what the import raises, or stevedore's error where names clash."""
+    from stevedore.driver import DriverManager  # 40 ms: only when something is loaded
+
+    class FreshDriver(DriverManager):
+        def list_entry_points(self) -> list[metadata.EntryPoint]:
+            return list(metadata.entry_points(group=self.namespace))
+
+    def fail(manager: Any, point: Any, error: Exception) -> None:
+        raise error
+
+    return FreshDriver(group, name, on_load_failure_callback=fail).driver
+
+
+def check_request(request: Request, plugins: dict[str, Plugin]) -> None:
+    """Raise UnknownBackend, listing the known names and the nearest, unless every name of a request is known."""
+    known = sorted({*plugins, *(plugin.family for plugin in plugins.values())})
+    for name in (*request.names, *request.excluded):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            guess = f"; did you mean {near[0]}?" if near else ""
+            raise UnknownBackend(
+                f"TP_BACKEND={request.text}: there is no backend {name!r}{guess} Known: auto, off, {', '.join(known)}"
+            )
+
+
+def forget() -> None:
+    """Scan again at the next call (after an installation in a running process)."""
+    _backends.cache_clear()

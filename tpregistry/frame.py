@@ -1,0 +1,75 @@
+"""The narrow seam between a framework and the gate and tuner: numpy in, numpy out, and a thunk to time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, TypeVar
+
+from numpy.typing import NDArray
+
+from tpregistry.backend import Kernel
+
+T = TypeVar("T")
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Inputs of one evaluation in float64: x, y, w; g is the cotangent of out; a, b, c those of dx, dy, dw."""
+
+    values: dict[str, Array]
+    strided: bool = False
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a kernel gave (float64): out, and from order 1 dx, dy, dw, from order 2 ddx, ddy, ddw, ddg; and its faults."""
+
+    values: dict[str, Array]
+    faults: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Host:
+    """The host's own code for one problem: at the problem's dtype, and the same function in float64."""
+
+    name: str
+    kernel: Kernel
+    reference: Callable[[], Kernel]
+
+
+class Frame(Protocol):
+    """What gate and tuner need of a framework."""
+
+    name: str
+
+    def environment(self, device: str) -> dict[str, str]:
+        """Device or CPU model, threads, driver, framework: what a measurement depends on besides the problem."""
+        ...
+
+    def may_measure(self) -> bool:
+        """False in programs of several processes and while a device graph is captured."""
+        ...
+
+    def isolated(self, work: Callable[[], T]) -> T:
+        """Do ``work`` so that it neither sees nor changes the caller's state (gradient mode, generators, dtype...)."""
+        ...
+
+    def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:
+        """Evaluate a kernel and its derivatives up to ``order``."""
+        ...
+
+    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
+        """One call, with derivatives as the order asks, waiting for the device: what the tuner times."""
+        ...
+
+    def free_bytes(self, device: str) -> int:
+        """Memory that is free on the device."""
+        ...
+
+
+def frame(name: str) -> Frame:
+    """The frame of a framework, imported on first use."""
+    return import_module(f"tpregistry.{name}.frame").FRAME

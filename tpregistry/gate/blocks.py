@@ -1,0 +1,47 @@
+"""Errors block by block: one wrong path of many must not hide in the rms of a whole tensor."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tpregistry.frame import Array
+from tpregistry.problem import Problem
+
+SMALLEST = 0.05
+"""A block's scale is at least this fraction of its tensor's: blocks that cancel by chance are not held to nothing."""
+
+
+class Blocks:
+    """Where the blocks of each quantity lie: irreps of x, y and out, paths of w."""
+
+    def __init__(self, problem: Problem) -> None:
+        weights = [place for place in problem.weight_slices if place is not None and place.start < place.stop]
+        operands = {"x": problem.irreps_in1.slices(), "y": problem.irreps_in2.slices(), "w": weights}
+        operands["g"] = operands["out"] = problem.irreps_out.slices()
+        self._places = {name: [place for place in places if place.start < place.stop] for name, places in operands.items()}
+
+    def of(self, quantity: str, array: Array) -> list[Array]:
+        """The blocks of one quantity (out, dx, ddw...)."""
+        return [array[..., place] for place in self._places[quantity.lstrip("d")]]
+
+
+def scales(blocks: Blocks, values: dict[str, Array]) -> dict[str, list[float]]:
+    """Root mean square of each block of each quantity, kept from vanishing beside its tensor's."""
+    return {name: _scales(blocks.of(name, value), _rms(value)) for name, value in values.items()}
+
+
+def _scales(parts: list[Array], whole: float) -> list[float]:
+    return [max(_rms(part), SMALLEST * whole) or 1.0 for part in parts]
+
+
+def largest_error(blocks: Blocks, quantity: str, values: Array, expected: Array, scale: list[float]) -> float:
+    """The largest error of any block in units of its scale; infinite where shapes differ or NaN turns up."""
+    if values.shape != expected.shape:
+        return float("inf")
+    parts = zip(blocks.of(quantity, values), blocks.of(quantity, expected), scale, strict=True)
+    errors = [float(np.max(np.abs(ours - theirs))) / unit for ours, theirs, unit in parts if ours.size]
+    return float("inf") if any(np.isnan(error) for error in errors) else max(errors, default=0.0)
+
+
+def _rms(array: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0

@@ -1,0 +1,94 @@
+"""The inputs on which a kernel is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tpregistry.frame import Array, Operands
+from tpregistry.problem import Problem
+from tpregistry.so3 import irreps_matrix
+
+ODD = 33
+"""Samples of the main case: odd, and enough of them for a fair scale of each block."""
+
+_ROUNDING = {"float64": 0, "float32": 29, "float16": 42, "bfloat16": 45}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One evaluation: ``order`` derivatives, and ``tiles`` copies of the main case where the batch is large."""
+
+    name: str
+    operands: Operands
+    order: int
+    tiles: int = 1
+
+
+def cases(problem: Problem, seed: int, bucket_tiles: int) -> list[Case]:
+    """All cases of a problem, the main one first. The gate covers second order wherever gradients are wanted at all."""
+    order = 2 if problem.derivatives else 0
+    main = draw(problem, ODD, seed)
+    found = [
+        Case("main", main, order),
+        Case("repeated", main, order),
+        Case("one sample", draw(problem, 1, seed + 1), order),
+        Case("no sample", draw(problem, 0, seed + 2), order),
+        Case("strided", Operands(main.values, strided=True), order),
+        *(Case(f"scale {scale:g}", _scaled(problem, main, scale), order) for scale in _scales(problem)),
+        Case("rotated", _turned(problem, main, inversion=False), 0),
+        Case("inverted", _turned(problem, main, inversion=True), 0),
+    ]
+    if bucket_tiles > 1:
+        found.append(Case("bucket", _tiled(problem, main, bucket_tiles), problem.derivatives, bucket_tiles))
+    return found
+
+
+def draw(problem: Problem, batch: int, seed: int) -> Operands:
+    """Normal inputs and cotangents, representable in the problem's dtype, so that the reference sees the same numbers."""
+    generator = np.random.default_rng(seed)
+    sizes = {"x": problem.irreps_in1.dim, "y": problem.irreps_in2.dim, "w": problem.weight_numel, "g": problem.irreps_out.dim}
+    sizes |= {"a": sizes["x"], "b": sizes["y"], "c": sizes["w"]}
+    values = {}
+    for name, size in sizes.items():
+        shared = name in ("w", "c") and problem.shared_weights
+        values[name] = round_to(generator.standard_normal((size,) if shared else (batch, size)), problem.dtype)
+    return Operands(values)
+
+
+def round_to(array: Array, dtype: str) -> Array:
+    """float64 numbers with no more mantissa than ``dtype`` has."""
+    drop = _ROUNDING[dtype]
+    if not drop:
+        return array
+    bits = array.view(np.int64) + (1 << (drop - 1))
+    return (bits >> drop << drop).view(np.float64)
+
+
+def _scales(problem: Problem) -> tuple[float, float]:
+    """Small and large inputs; float16 overflows beyond 65504, and a product of two scales must stay below."""
+    return (0.1, 10.0) if problem.dtype == "float16" else (1e-3, 1e3)
+
+
+def _scaled(problem: Problem, main: Operands, scale: float) -> Operands:
+    scaled = {name: round_to(main.values[name] * scale, problem.dtype) for name in ("x", "y")}
+    return Operands(main.values | scaled)
+
+
+def _turned(problem: Problem, main: Operands, inversion: bool) -> Operands:
+    turned = {}
+    for name, irreps in (("x", problem.irreps_in1), ("y", problem.irreps_in2)):
+        matrix = irreps_matrix(irreps, turn_vector(inversion), inversion)
+        turned[name] = round_to(main.values[name] @ matrix.T, problem.dtype)
+    return Operands(main.values | turned)
+
+
+def turn_vector(inversion: bool) -> Array:
+    """Axis times angle of the rotation in the equivariance check; inversion alone does not turn."""
+    return np.zeros(3) if inversion else np.array([0.7, -1.1, 0.4])
+
+
+def _tiled(problem: Problem, main: Operands, tiles: int) -> Operands:
+    shared = ("w", "c") if problem.shared_weights else ()
+    return Operands({name: value if name in shared else np.tile(value, (tiles, 1)) for name, value in main.values.items()})

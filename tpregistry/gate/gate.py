@@ -1,0 +1,169 @@
+"""The gate: a kernel against the float64 of the host, on the exact problem, with tolerances that the host itself sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tpregistry.backend import Kernel
+from tpregistry.frame import Array, Frame, Host, Observed
+from tpregistry.gate.blocks import Blocks, largest_error, scales
+from tpregistry.gate.cases import ODD, Case, cases, turn_vector
+from tpregistry.problem import Problem
+from tpregistry.so3 import irreps_matrix
+
+FLOORS = {"float64": 1e-12, "float32": 5e-6, "float16": 4e-3, "bfloat16": 2e-2}
+"""Errors that no host is blamed for, as a fraction of a block's scale."""
+
+MULTIPLES = {"out": 4.0, "d": 8.0, "dd": 16.0}
+"""How many times the host's own error a kernel may err: output, gradients, second gradients."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: largest error of any block, as a fraction of that block's scale, and what was allowed."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the error is allowed; NaN is not."""
+        return self.error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that the gate saw of one kernel."""
+
+    checks: tuple[Check, ...]
+    faults: tuple[str, ...] = ()
+    bitwise_repeatable: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether the kernel may be used."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What went wrong, a calm line each."""
+        wrong = (f"{c.name}: error {c.error:.1e} > {c.tolerance:.1e}" for c in self.checks if not c.ok)
+        return (*self.faults, *wrong)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Error and tolerance of each check."""
+        return {check.name: [float(check.error), float(check.tolerance)] for check in self.checks}
+
+
+class Yardstick:
+    """What the host gives on every case of a problem, and how far it is from its own float64: computed once."""
+
+    def __init__(self, problem: Problem, host: Host, frame: Frame, device: str, seed: int = 0) -> None:
+        self.problem, self.frame, self.device = problem, frame, device
+        self.blocks = Blocks(problem)
+        self._host, self._reference = host.kernel, host.reference()
+        self.cases = cases(problem, seed, self._bucket_tiles())
+
+    def _bucket_tiles(self) -> int:
+        """Copies of the main case that make up the batch bucket, within an eighth of the free memory."""
+        one = 8 * ODD * sum(op.dim for op in (self.problem.irreps_in1, self.problem.irreps_in2, self.problem.irreps_out))
+        one += 8 * ODD * (0 if self.problem.shared_weights else self.problem.weight_numel)
+        room = self.frame.free_bytes(self.device) // 8
+        return int(max(1, min(self.problem.batch // ODD, room // max(1, 8 * one))))
+
+    def observe(self, kernel: Kernel, case: Case, dtype: str | None = None) -> Observed:
+        """A kernel on a case."""
+        return self.frame.observe(kernel, case.operands, dtype or self.problem.dtype, self.device, case.order)
+
+    @cached_property
+    def expected(self) -> dict[str, dict[str, Array]]:
+        """The float64 of the host for each case that is evaluated by it."""
+        return {case.name: self.observe(self._reference, case, "float64").values for case in self._own_cases}
+
+    @cached_property
+    def scale(self) -> dict[str, dict[str, list[float]]]:
+        """Scale of each block of each quantity, by case."""
+        return {name: scales(self.blocks, values) for name, values in self.expected.items()}
+
+    @cached_property
+    def host_error(self) -> dict[str, dict[str, float]]:
+        """How far the host at the problem's dtype is from its float64, by case and quantity."""
+        return {case.name: self.errors(case, self.observe(self._host, case).values) for case in self._own_cases}
+
+    @property
+    def _own_cases(self) -> list[Case]:
+        return [case for case in self.cases if case.name not in ("repeated", "strided", "bucket")]
+
+    def errors(self, case: Case, values: dict[str, Array]) -> dict[str, float]:
+        """Largest error of any block of each quantity, as a fraction of the block's scale."""
+        like, expected = self.target(case)
+        scale = self.scale[like]
+        grow = {name: case.tiles if self._summed(name) else 1 for name in expected}
+        return {name: largest_error(self.blocks, name, values[name] / grow[name], expected[name], scale[name]) for name in expected}
+
+    def target(self, case: Case) -> tuple[str, dict[str, Array]]:
+        """The case whose scales apply, and what is expected; copies of the main case are expected to repeat it."""
+        if case.name in ("one sample", "no sample"):
+            return "main", self.expected[case.name]
+        if case.name not in self.expected:
+            main = self.expected["main"]
+            repeat = {name: value if self._summed(name) else np.tile(value, (case.tiles, 1)) for name, value in main.items()}
+            return "main", {name: value for name, value in repeat.items() if order_of(name) <= case.order}
+        return case.name, self.expected[case.name]
+
+    def tolerance(self, case: Case, quantity: str) -> float:
+        """A multiple of the host's error on the case, with a floor by dtype; sums over a large batch err with its root."""
+        host = self.host_error.get(case.name) or self.host_error["main"]
+        multiple = MULTIPLES[quantity if quantity == "out" else quantity.rstrip("xywg")]
+        grown = case.tiles**0.5 if self._summed(quantity) else 1.0
+        return multiple * grown * max(host.get(quantity, 0.0), FLOORS[self.problem.dtype])
+
+    def _summed(self, quantity: str) -> bool:
+        return self.problem.shared_weights and quantity in ("dw", "ddw")
+
+
+def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
+    """Check a kernel on every case; raises only what the kernel raises. Stops at the first case that fails."""
+    checks: list[Check] = []
+    faults: list[str] = []
+    seen: dict[str, dict[str, Array]] = {}
+    for case in yardstick.cases:
+        observed = yardstick.observe(kernel, case)
+        faults += [f"{case.name}: {fault}" for fault in observed.faults]
+        if faults:
+            break
+        seen[case.name] = observed.values
+        errors = yardstick.errors(case, observed.values)
+        checks += [Check(f"{case.name} {q}", error, yardstick.tolerance(case, q)) for q, error in errors.items()]
+        if case.name in ("rotated", "inverted"):
+            checks.append(_equivariance(yardstick, case, seen))
+        if not all(check.ok for check in checks):
+            break
+    repeatable = all(np.array_equal(seen["main"][q], value) for q, value in seen.get("repeated", {}).items())
+    if yardstick.problem.deterministic and not repeatable:
+        faults.append("repeated: results differ bit by bit, but deterministic algorithms are asked for")
+    return Evidence(tuple(checks), tuple(faults), repeatable)
+
+
+def _equivariance(yardstick: Yardstick, case: Case, seen: dict[str, dict[str, Array]]) -> Check:
+    """f(R x, R y, w) against R f(x, y, w), both of the kernel itself; the host's departure from it sets the tolerance."""
+    inversion = case.name == "inverted"
+    turn = irreps_matrix(yardstick.problem.irreps_out, turn_vector(inversion), inversion)
+    scale = yardstick.scale["main"]["out"]
+
+    def departure(turned: Array, straight: Array) -> float:
+        return largest_error(yardstick.blocks, "out", turned, straight @ turn.T, scale)
+
+    host = departure(yardstick.expected[case.name]["out"], yardstick.expected["main"]["out"])
+    error = departure(seen[case.name]["out"], seen["main"]["out"])
+    allowed = host + 2 * max(yardstick.tolerance(case, "out"), yardstick.tolerance(yardstick.cases[0], "out"))
+    return Check(f"{case.name} equivariance", error, allowed)
+
+
+def order_of(quantity: str) -> int:
+    """Derivative order of a quantity: out 0, dx 1, ddx 2."""
+    return 0 if quantity == "out" else len(quantity) - len(quantity.lstrip("d"))

@@ -1,0 +1,59 @@
+"""A plan as slow, obvious NumPy: the oracle of every other emitter, and the loopback backend's kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tpregistry.plan.plan import Array, Operand, Plan, Segment, Term
+
+
+def emit_numpy(plan: Plan) -> Callable[..., tuple[Array, ...]]:
+    """A function of the plan's inputs, in order, that returns its outputs; computes in the dtype of the inputs."""
+
+    def run(*arrays: Array) -> tuple[Array, ...]:
+        inputs = dict(zip((operand.name for operand in plan.inputs), arrays, strict=True))
+        batch = next(len(inputs[operand.name]) for operand in plan.inputs if operand.batched)
+        outputs = {operand.name: _zeros(operand, batch, arrays[0].dtype) for operand in plan.outputs}
+        for term in plan.terms:
+            _add(plan, term, inputs, outputs)
+        return tuple(outputs.values())
+
+    return run
+
+
+def _zeros(operand: Operand, batch: int, dtype: np.dtype) -> Array:
+    return np.zeros((batch, operand.size) if operand.batched else (operand.size,), dtype)
+
+
+def _add(plan: Plan, term: Term, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
+    values = [_read(segment, inputs[segment.operand]) for segment in term.factors]
+    letters = [_letters(plan, segment) for segment in term.factors]
+    coefficients = term.coefficients.astype(values[0].dtype)
+    missing = "".join(sorted(set(term.target.channels) - set("".join(letters))))
+    sizes = dict(zip(term.target.letters, _viewed_shape(term.target), strict=True))
+    ones = np.ones([sizes[letter] for letter in missing], coefficients.dtype)
+    subscripts = ",".join([*letters, term.components, missing]) + "->" + _letters(plan, term.target)
+    _write(term.target, outputs[term.target.operand], np.einsum(subscripts, *values, coefficients, ones, optimize=True))
+
+
+def _letters(plan: Plan, segment: Segment) -> str:
+    return ("z" if plan.operand[segment.operand].batched else "") + segment.letters
+
+
+def _viewed_shape(segment: Segment) -> tuple[int, ...]:
+    return segment.shape if segment.gather is None else (len(segment.gather), *segment.shape[1:])
+
+
+def _read(segment: Segment, array: Array) -> Array:
+    piece = array[..., segment.start : segment.stop].reshape(*array.shape[:-1], *segment.shape)
+    return piece if segment.gather is None else piece[:, list(segment.gather)]
+
+
+def _write(segment: Segment, array: Array, value: Array) -> None:
+    stored = value
+    if segment.gather is not None:
+        stored = np.zeros((len(value), *segment.shape), value.dtype)
+        np.add.at(stored, (slice(None), list(segment.gather)), value)
+    array[..., segment.start : segment.stop] += stored.reshape(*array.shape[:-1], -1)

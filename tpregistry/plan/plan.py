@@ -1,0 +1,119 @@
+"""Plans: sparse polynomials over channel-wise operands, closed under differentiation.
+
+A plan maps input operands to output operands. Each term multiplies segments (pieces) of some inputs, contracts their
+components with constant coefficients, and adds the product to a segment of an output. Every term is linear in each of
+its factors, so the vector-Jacobian product of a plan is again a plan, and all orders of derivatives follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A named array of shape (batch, size), or (size,) where it is shared by all samples."""
+
+    name: str
+    size: int
+    batched: bool = True
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of an operand, seen as an array of shape ``channel sizes + component sizes`` (layout ``mul_ir``).
+
+    ``gather`` replaces the single channel of the stored array by a list of positions (pairs u < v): the segment is then
+    read at, or added to, those positions.
+    """
+
+    operand: str
+    start: int
+    channels: str
+    components: str
+    shape: tuple[int, ...]
+    gather: tuple[int, ...] | None = None
+
+    @property
+    def letters(self) -> str:
+        """One letter per axis, channels first."""
+        return self.channels + self.components
+
+    @property
+    def stop(self) -> int:
+        """Where the piece ends within one sample."""
+        return self.start + int(np.prod(self.shape, dtype=int))
+
+    def __str__(self) -> str:
+        pairs = " at pairs" if self.gather else ""
+        return f"{self.operand}[{self.start}:{self.stop}]{'.' + self.letters if self.letters else ''}{pairs}"
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """``target += sum(coefficients * product of factors)``; ``coefficients`` has one axis per letter of ``components``."""
+
+    factors: tuple[Segment, ...]
+    target: Segment
+    components: str
+    coefficients: Array
+
+    def transposed(self, position: int, cotangent: str) -> Term:
+        """The term that sends the target's cotangent to factor ``position``: the two change places."""
+        factor = self.factors[position]
+        received = _renamed(self.target, cotangent)
+        others = self.factors[:position] + (received,) + self.factors[position + 1 :]
+        return Term(others, _renamed(factor, f"d{factor.operand}"), self.components, self.coefficients)
+
+    def __str__(self) -> str:
+        product = " * ".join(map(str, self.factors))
+        return f"{self.target} += C_{self.components}({np.count_nonzero(self.coefficients)} non-zeros) * {product}"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Inputs, outputs and the terms between them."""
+
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    terms: tuple[Term, ...]
+
+    @cached_property
+    def operand(self) -> dict[str, Operand]:
+        """Operands by name."""
+        return {operand.name: operand for operand in self.inputs + self.outputs}
+
+    def vjp(self) -> Plan:
+        """The plan of all gradients at once: inputs and cotangents of the outputs in, cotangents of the inputs out.
+
+        The cotangent of an operand ``x`` is called ``dx``; a cotangent that comes in is primed where that name is taken.
+        """
+        cotangents = tuple(Operand(self._fresh(f"d{o.name}"), o.size, o.batched) for o in self.outputs)
+        incoming = {o.name: c.name for o, c in zip(self.outputs, cotangents, strict=True)}
+        gradients = tuple(Operand(f"d{o.name}", o.size, o.batched) for o in self.inputs)
+        terms = (
+            term.transposed(position, incoming[term.target.operand]) for term in self.terms for position in range(len(term.factors))
+        )
+        return Plan(self.inputs + cotangents, gradients, tuple(terms))
+
+    def _fresh(self, name: str) -> str:
+        while name in {operand.name for operand in self.inputs} | {f"d{operand.name}" for operand in self.inputs}:
+            name += "'"
+        return name
+
+    def __str__(self) -> str:
+        def describe(operands: tuple[Operand, ...]) -> str:
+            return ", ".join(f"{o.name}({'batch, ' if o.batched else ''}{o.size})" for o in operands)
+
+        head = f"plan {describe(self.inputs)} -> {describe(self.outputs)}, {len(self.terms)} terms"
+        return "\n  ".join([head, *map(str, self.terms)])
+
+
+def _renamed(segment: Segment, operand: str) -> Segment:
+    return Segment(operand, segment.start, segment.channels, segment.components, segment.shape, segment.gather)

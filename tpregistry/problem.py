@@ -1,0 +1,193 @@
+"""A problem: one operation with everything that decides whether a backend may compute it, and how fast.
+
+Framework-neutral, frozen, hashable. Its digest covers every field, so no two different problems share a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from tpregistry.irreps import Irreps
+
+
+class Mode(StrEnum):
+    """Connection modes of e3nn's TensorProduct: how copies u of x and v of y are combined into copies of the output."""
+
+    UVW = "uvw"
+    UVU = "uvu"
+    UVV = "uvv"
+    UUW = "uuw"
+    UUU = "uuu"
+    UVUV = "uvuv"
+    UVU_PAIRS = "uvu<v"
+    UVW_PAIRS = "u<vw"
+
+    @property
+    def letters(self) -> tuple[str, str, str, str]:
+        """Channel letters of x, y, weight and output; q counts the pairs u < v."""
+        return _LETTERS[self]
+
+    @property
+    def paired(self) -> bool:
+        """Whether x and y are read at the pairs u < v of their copies."""
+        return self in (Mode.UVU_PAIRS, Mode.UVW_PAIRS)
+
+
+_LETTERS = {
+    Mode.UVW: ("u", "v", "uvw", "w"),
+    Mode.UVU: ("u", "v", "uv", "u"),
+    Mode.UVV: ("u", "v", "uv", "v"),
+    Mode.UUW: ("u", "u", "uw", "w"),
+    Mode.UUU: ("u", "u", "u", "u"),
+    Mode.UVUV: ("u", "v", "uv", "uv"),
+    Mode.UVU_PAIRS: ("q", "q", "q", "q"),
+    Mode.UVW_PAIRS: ("q", "q", "qw", "w"),
+}
+
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Path:
+    """One coupling (i_in1, i_in2) -> i_out. ``coefficient`` is final: normalisation and sign included.
+
+    ``rounding`` is the precision that the model's own 3j tensor went through (exact, float32, bfloat16).
+    """
+
+    i_in1: int
+    i_in2: int
+    i_out: int
+    mode: Mode
+    has_weight: bool
+    coefficient: float
+    rounding: str = "exact"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is asked of a backend. Raises ValueError where the paths do not fit the irreps."""
+
+    irreps_in1: Irreps
+    irreps_in2: Irreps
+    irreps_out: Irreps
+    paths: tuple[Path, ...]
+    shared_weights: bool
+    dtype: str = "float32"
+    derivatives: int = 2
+    batch: int = 1024
+    operation: str = "tensor_product"
+    graph: str | None = None
+    execution: str = "eager"
+    deterministic: bool = False
+    precision: str = "highest"
+
+    def __post_init__(self) -> None:
+        _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: use one of {', '.join(DTYPES)}")
+        _require(self.derivatives in (0, 1, 2), f"derivatives must be 0, 1 or 2, not {self.derivatives}")
+        for number, path in enumerate(self.paths):
+            _check_path(self, number, path)
+
+    @cached_property
+    def path_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Weight shape of each path, also where the path has no weight; a 0 in it means an empty path."""
+        return tuple(self._path_shape(path) for path in self.paths)
+
+    @cached_property
+    def weight_slices(self) -> tuple[slice | None, ...]:
+        """The place of each path in the flat weight vector (None: unweighted), in the order of the paths."""
+        places: list[slice | None] = []
+        start = 0
+        for path, shape in zip(self.paths, self.path_shapes, strict=True):
+            stop = start + (prod(shape) if path.has_weight else 0)
+            places.append(slice(start, stop) if path.has_weight else None)
+            start = stop
+        return tuple(places)
+
+    @cached_property
+    def weight_numel(self) -> int:
+        """Length of the flat weight vector of one sample."""
+        return sum(place.stop - place.start for place in self.weight_slices if place is not None)
+
+    def _path_shape(self, path: Path) -> tuple[int, ...]:
+        u, v, w = self.irreps_in1[path.i_in1].mul, self.irreps_in2[path.i_in2].mul, self.irreps_out[path.i_out].mul
+        sizes = {"u": u, "v": v, "w": w, "q": u * (v - 1) // 2 if u else 0}
+        return tuple(sizes[letter] for letter in path.mode.letters[2])
+
+    @cached_property
+    def is_scaling(self) -> bool:
+        """Whether every path only multiplies by a scalar, copy by copy (gates, norms): no accelerator can win there."""
+        return all(
+            path.mode is Mode.UUU and 0 in (self.irreps_in1[path.i_in1].l, self.irreps_in2[path.i_in2].l) for path in self.paths
+        )
+
+    def at(self, **changes: Any) -> Problem:
+        """The same problem with other fields."""
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object from which `from_json` makes an equal problem."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data |= {name: str(data[name]) for name in ("irreps_in1", "irreps_in2", "irreps_out")}
+        data["paths"] = [asdict(path) for path in self.paths]
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Problem:
+        """Inverse of `to_json`. Raises ValueError naming fields that are missing or unknown."""
+        known = {field.name for field in fields(cls)}
+        required = {"irreps_in1", "irreps_in2", "irreps_out", "paths", "shared_weights"}
+        _require(set(data) <= known, f"unknown fields of a problem: {sorted(set(data) - known)}")
+        _require(required <= set(data), f"a problem lacks the fields {sorted(required - set(data))}")
+        irreps = {name: Irreps.parse(data[name]) for name in ("irreps_in1", "irreps_in2", "irreps_out")}
+        paths = tuple(Path(**(path | {"mode": Mode(path["mode"])})) for path in data["paths"])
+        return cls(**(data | irreps | {"paths": paths}))
+
+    @cached_property
+    def digest(self) -> str:
+        """24 hex digits of the canonical JSON of every field."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def __str__(self) -> str:
+        modes = "+".join(sorted({path.mode.value for path in self.paths})) or "no path"
+        irreps = f"{_short(self.irreps_in1)} x {_short(self.irreps_in2)} -> {_short(self.irreps_out)}"
+        return f"{irreps} [{len(self.paths)} paths {modes}] {self.dtype} d{self.derivatives} B~{self.batch}"
+
+
+def bucket(batch: int) -> int:
+    """The power of four nearest to a number of samples on a logarithmic scale; one kernel is bound per bucket."""
+    return 4 ** (batch.bit_length() >> 1) if batch else 0
+
+
+def _short(irreps: Irreps) -> str:
+    text = str(irreps)
+    return text if len(text) <= 40 else f"{text[:24]}...({len(irreps)} irreps)"
+
+
+def _check_path(problem: Problem, number: int, path: Path) -> None:
+    irreps = (problem.irreps_in1, problem.irreps_in2, problem.irreps_out)
+    for name, index, rep in zip(("i_in1", "i_in2", "i_out"), (path.i_in1, path.i_in2, path.i_out), irreps, strict=True):
+        _require(0 <= index < len(rep), f"path {number}: {name}={index}, but there are {len(rep)} irreps in {rep}")
+    x, y, out = (rep[i] for rep, i in zip(irreps, (path.i_in1, path.i_in2, path.i_out), strict=True))
+    _require(abs(x.l - y.l) <= out.l <= x.l + y.l, f"path {number}: {x} x {y} -> {out} breaks the triangle rule")
+    _require(x.p * y.p == out.p, f"path {number}: {x} x {y} -> {out} breaks parity")
+    _require(path.rounding in ("exact", "float32", "bfloat16"), f"path {number}: unknown rounding {path.rounding!r}")
+    _check_copies(number, path.mode, x.mul, y.mul, out.mul, path.has_weight)
+
+
+def _check_copies(number: int, mode: Mode, u: int, v: int, w: int, has_weight: bool) -> None:
+    wanted = {Mode.UVU: w == u, Mode.UVV: w == v, Mode.UUW: u == v and (has_weight or w == 1), Mode.UUU: u == v == w}
+    wanted |= {Mode.UVUV: w == u * v, Mode.UVU_PAIRS: u == v and w == u * (u - 1) // 2, Mode.UVW_PAIRS: u == v and has_weight}
+    fits = wanted.get(mode, has_weight)
+    _require(fits, f"path {number}: mode {mode.value} does not fit {u} and {v} copies -> {w} (weighted: {has_weight})")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

@@ -1,0 +1,36 @@
+"""What tuning shows while it runs: a live line on a terminal, nothing elsewhere (the decision's own line follows)."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+from tpregistry.problem import Problem
+from tpregistry.settings import Log, Settings
+
+
+class Progress:
+    """A context in which `show` says what is being done."""
+
+    def __init__(self, problem: Problem, settings: Settings) -> None:
+        self._title = str(problem)
+        self._live = settings.log is not Log.OFF and sys.stderr.isatty()
+        self._status: Any = None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            from rich.console import Console  # 11 ms: only on a terminal
+
+            self._status = Console(stderr=True).status(f"tpregistry: tuning {self._title}")
+            self._status.start()
+        return self
+
+    def show(self, message: str) -> None:
+        """Say what is being done now."""
+        if self._status is not None:
+            self._status.update(f"tpregistry: tuning {self._title}: {message}")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._status is not None:
+            self._status.stop()

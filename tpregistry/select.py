@@ -1,0 +1,105 @@
+"""Which backend for a problem: a pure function of the candidates, the settings and the record. No I/O.
+
+The rule, in order:
+1. ``off``: the host.
+2. Names in TP_BACKEND: the members of the first name that can do the problem, then those of the next, and so on. Among
+   the members of a family, the record's order, else they are measured where that is allowed.
+3. ``auto``: the winner of a valid record; else all that can do the problem are measured; where measuring is not
+   allowed, the host (nothing unmeasured is preferred to it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tpregistry.backend import Reason
+from tpregistry.settings import Settings, Tune
+from tpregistry.store.record import Record
+
+
+class Source(StrEnum):
+    """Where a decision came from."""
+
+    RECORD = "record"
+    TUNED = "tuned"
+    FORCED = "forced"
+    PREFERENCE = "preference"
+    HEURISTIC = "heuristic"
+    RULE = "rule"
+    OFF = "off"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend, and every reason why it cannot do the problem."""
+
+    name: str
+    family: str
+    host: bool = False
+    reasons: tuple[Reason, ...] = ()
+    build_seconds: float = 0.0
+    versions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+    def answers_to(self, name: str) -> bool:
+        """Whether ``name`` is its own or its family's."""
+        return name in (self.name, self.family)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Backends to try, best first; ``measure`` asks that they be measured first. Empty where none can do the problem."""
+
+    order: tuple[str, ...]
+    source: Source
+    measure: bool = False
+
+
+def select(candidates: tuple[Candidate, ...], settings: Settings, record: Record | None, *, may_measure: bool) -> Choice:
+    """The rule above. ``may_measure`` is false in programs of several processes and while something is captured."""
+    host = next(candidate.name for candidate in candidates if candidate.host)
+    if settings.backend.off:
+        return Choice((host,), Source.OFF)
+    able = tuple(c for c in candidates if (c.ok and not any(c.answers_to(name) for name in settings.backend.excluded)) or c.host)
+    known = record if record is not None and settings.tune is not Tune.FORCE and valid(record, candidates) else None
+    tunable = may_measure and settings.tune in (Tune.MISS, Tune.FORCE)
+    if settings.backend.names:
+        return _by_name(settings, able, known, tunable)
+    return _automatic(able, known, tunable, host)
+
+
+def valid(record: Record, candidates: tuple[Candidate, ...]) -> bool:
+    """Whether the winner and the host of a record are here, in the versions that were measured."""
+    here = {candidate.name: dict(candidate.versions) for candidate in candidates if candidate.ok or candidate.host}
+    deciding = [entry for entry in record.entries if entry.backend in (record.winner, record.host)]
+    return record.winner is not None and all(here.get(entry.backend) == entry.versions for entry in deciding)
+
+
+def _by_name(settings: Settings, able: tuple[Candidate, ...], record: Record | None, tunable: bool) -> Choice:
+    groups = [[c.name for c in able if c.answers_to(name)] for name in settings.backend.names]
+    source = Source.FORCED if settings.backend.forced else Source.PREFERENCE
+    leading = next((group for group in groups if group), [])
+    if len(leading) > 1 and record is None and tunable:
+        return Choice(tuple(leading), source, measure=True)
+    ranked = [name for group in groups for name in _ranked(group, record)]
+    return Choice(tuple(dict.fromkeys(ranked)), source)
+
+
+def _ranked(names: list[str], record: Record | None) -> list[str]:
+    medians = {entry.backend: entry.median_us for entry in record.entries if entry.samples_us} if record else {}
+    return sorted(names, key=lambda name: (medians.get(name, float("inf")), name))
+
+
+def _automatic(able: tuple[Candidate, ...], record: Record | None, tunable: bool, host: str) -> Choice:
+    names = tuple(candidate.name for candidate in able)
+    if record is not None and record.winner in names:
+        return Choice((record.winner, host), Source.RECORD)
+    if tunable and len(names) > 1:
+        return Choice(names, Source.TUNED, measure=True)
+    return Choice((host,), Source.HEURISTIC)

@@ -1,0 +1,241 @@
+"""From a problem to a kernel, once: plugins, settings, store, selection, tuning, gate. The impure shell around `select`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tpregistry import discovery
+from tpregistry.backend import Kernel, Reason
+from tpregistry.errors import NotTuned, Unsupported
+from tpregistry.frame import Frame, Host, frame
+from tpregistry.problem import Problem
+from tpregistry.progress import Progress
+from tpregistry.select import Candidate, Choice, Source, select
+from tpregistry.settings import Fallback, Log, Settings, Tune
+from tpregistry.store import Entry, Outcome, Record, open_store
+from tpregistry.tune import Bench, Contestant, check_alone, tune
+
+
+@dataclass(eq=False)
+class Decision:
+    """What was chosen for a problem, why, and how often it ran.
+
+    ``ratio`` is how many times faster than the host the backend was when measured, None where it was not.
+    """
+
+    problem: Problem = field(repr=False)
+    backend: str
+    engine: str
+    source: str
+    why: str
+    ratio: float | None = None
+    calls: int = 0
+    kernel: Kernel | None = field(default=None, repr=False)
+    candidates: tuple[Candidate, ...] = field(default=(), repr=False)
+    record: Record | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        faster = f" {self.ratio:.2f}x" if self.ratio and self.kernel else ""
+        return f"{self.problem} -> {self.backend}{faster} [{self.source}]" + (f" ({self.why})" if self.why else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a report holds of it."""
+        plain = {name: getattr(self, name) for name in ("backend", "engine", "source", "why", "ratio", "calls")}
+        return plain | {"problem": str(self.problem), "digest": self.problem.digest, "derivatives": self.problem.derivatives}
+
+
+class Decisions(list[Decision]):
+    """The decisions of this process, and ``left_to_host``: how many calls each rule left to the host's own code."""
+
+    left_to_host: Counter[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left_to_host = Counter()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object of schema tpregistry.decisions/1."""
+        decided = [decision.to_json() for decision in self]
+        return {"schema": "tpregistry.decisions/1", "decisions": decided, "left_to_host": dict(self.left_to_host)}
+
+
+made = Decisions()
+_known: dict[tuple[str, str, str, int], Decision] = {}
+_lock = threading.RLock()
+
+
+def resolve(problem: Problem, host: Host, framework: str, device: str, settings: Settings) -> Decision:
+    """The decision for a problem under settings; measured, checked and built at most once per process.
+
+    Raises UnknownBackend, Unsupported (forced backends only) and NotTuned (TP_TUNE=require only).
+    """
+    key = problem.digest, host.name, device, id(settings)
+    with _lock:
+        if key not in _known:
+            decision = Resolution(problem, host, frame(framework), device, settings).decide()
+            _known[key] = decision
+            _keep_alive.append(settings)
+            made.append(decision)
+            announce(decision, settings)
+        return _known[key]
+
+
+_keep_alive: list[Settings] = []
+
+
+@dataclass
+class Resolution:
+    """One run of the way from a problem to a decision."""
+
+    problem: Problem
+    host: Host
+    frame: Frame
+    device: str
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        self.plugins = discovery.backends(self.settings)
+        discovery.check_request(self.settings.backend, self.plugins)
+        self.candidates = examine(self.problem, self.plugins, self.frame.name, self.device, self.host.name)
+        self.environment = self.frame.environment(self.device) | {"host": self.host.name}
+        self.store = open_store(self.settings.cache_dir)
+        self.record = self.store.get(self.environment, self.problem)
+        self.notes: list[str] = []
+
+    def decide(self) -> Decision:
+        """Select, measure where that is asked for, then take the first backend that builds and passes."""
+        choice = self._select()
+        if choice.measure:
+            self._tune(choice)
+            choice = replace(self._select(self.settings_after_tuning()), source=choice.source)
+        for name in choice.order:
+            decision = self._try(name, choice)
+            if decision is not None:
+                return decision
+        return self._give_up()
+
+    def settings_after_tuning(self) -> Settings:
+        """The same settings, but trusting the record that was just made."""
+        return replace(self.settings, tune=Tune.OFF)
+
+    def _select(self, settings: Settings | None = None) -> Choice:
+        if self.settings.backend.auto and self.problem.is_scaling:
+            self.notes.append("it only scales copies by scalars: never worth a kernel")
+            return Choice((self.host.name,), Source.RULE)
+        choice = select(self.candidates, settings or self.settings, self.record, may_measure=self.frame.may_measure())
+        if self.settings.tune is Tune.REQUIRE and choice.source is Source.HEURISTIC:
+            raise NotTuned(f"TP_TUNE=require, but there is no valid record of {self.problem}; run `tpregistry autotune` first")
+        return choice
+
+    def _tune(self, choice: Choice) -> None:
+        contestants = [self._contestant(name) for name in choice.order if name != self.host.name]
+        skipped = [_unsupported(c) for c in self.candidates if not c.ok and not c.host]
+        with Progress(self.problem, self.settings) as progress:
+            bench = self._bench(progress.show)
+            try:
+                self.record = tune(bench, contestants, self._versions(self.host.name), skipped)
+            except Exception as error:  # tuning must never end a program that runs without it
+                warnings.warn(f"tpregistry: tuning {self.problem} failed ({type(error).__name__}: {error})", stacklevel=2)
+                return
+        self.store.put(self.record)
+
+    def _bench(self, show: Callable[[str], None]) -> Bench:
+        return Bench(self.problem, self.host, self.frame, self.device, time.perf_counter() + self.settings.budget, show)
+
+    def _contestant(self, name: str) -> Contestant:
+        candidate = next(c for c in self.candidates if c.name == name)
+        backend = self.plugins[name].backend
+        assert backend is not None, "a candidate that is able has a backend"
+        return Contestant(name, backend, dict(candidate.versions), candidate.build_seconds)
+
+    def _versions(self, name: str) -> dict[str, str]:
+        return next((dict(c.versions) for c in self.candidates if c.name == name), {})
+
+    def _try(self, name: str, choice: Choice) -> Decision | None:
+        if name == self.host.name:
+            return self._decision(name, None, self.host.kernel.engine, choice.source)
+        entry = self._checked(name)
+        if entry.outcome is not Outcome.OK:
+            self.notes += [f"{name}: {reason}" for reason in entry.reasons]
+            return None
+        try:
+            kernel = self._contestant(name).backend.build(self.problem, self.device)
+        except Exception as error:  # a plugin may raise anything; the next candidate takes over
+            self.notes.append(f"{name}: TP180 raised {type(error).__name__}: {error}")
+            return None
+        return self._decision(name, kernel, kernel.engine, choice.source)
+
+    def _checked(self, name: str) -> Entry:
+        """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept."""
+        entry = self.record.entry(name) if self.record else None
+        if entry is None or entry.versions != self._versions(name) or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED):
+            bench = replace(self._bench(lambda message: None), deadline=float("inf"))
+            self.record, entry = check_alone(bench, self._contestant(name), self.record)
+            self.store.put(self.record)
+        return entry
+
+    def _decision(self, name: str, kernel: Kernel | None, engine: str, source: Source) -> Decision:
+        ratio = self.record.ratio(name) if self.record else None
+        why = "; ".join(self.notes)
+        return Decision(self.problem, name, engine, source.value, why, ratio, 0, kernel, self.candidates, self.record)
+
+    def _give_up(self) -> Decision:
+        """Every backend that was asked for is out: TP_FALLBACK says whether that is an error."""
+        asked = [c for c in self.candidates if any(c.answers_to(name) for name in self.settings.backend.names)]
+        reasons = tuple(reason for c in asked for reason in c.reasons)
+        message = f"TP_BACKEND={self.settings.backend.text} cannot do {self.problem}"
+        if self.settings.fallback is Fallback.ERROR:
+            failed = tuple(Reason("TP190", note, "TP_FALLBACK=warn runs the host's own code") for note in self.notes)
+            raise Unsupported(message, (*reasons, *failed))
+        self.notes += [str(reason) for reason in reasons]
+        if self.settings.fallback is Fallback.WARN:
+            warnings.warn(f"tpregistry: {message}; {self.host.name} runs. {'; '.join(self.notes)}", stacklevel=2)
+        return self._decision(self.host.name, None, self.host.kernel.engine, Source.FALLBACK)
+
+
+def examine(
+    problem: Problem, plugins: dict[str, discovery.Plugin], framework: str, device: str, host: str
+) -> tuple[Candidate, ...]:
+    """Every backend's verdict on a problem, with all reasons; a `supports` that raises is a reason."""
+    return tuple(_candidate(problem, plugin, framework, device, host) for plugin in plugins.values())
+
+
+def _candidate(problem: Problem, plugin: discovery.Plugin, framework: str, device: str, host: str) -> Candidate:
+    reasons, seconds = list(plugin.trouble), 0.0
+    face, backend = plugin.face, plugin.backend
+    if face is not None and backend is not None:
+        reasons += _mismatch(plugin.name, face.frameworks, framework, "framework", "TP110")
+        reasons += _mismatch(plugin.name, face.operations, problem.operation, "operation", "TP111")
+        if face.host and plugin.name != host:
+            reasons.append(Reason("TP112", f"{plugin.name} is another host's own code, not {host}'s"))
+        if not reasons:
+            try:
+                verdict = backend.supports(problem, device)
+                reasons, seconds = list(verdict.reasons), verdict.build_seconds
+            except Exception as error:  # a plugin may raise anything; it is left out with its reason
+                reasons.append(Reason("TP181", f"{plugin.name}.supports raised {type(error).__name__}: {error}"))
+    versions = tuple(sorted(plugin.versions.items()))
+    return Candidate(plugin.name, plugin.family, plugin.name == host, tuple(reasons), seconds, versions)
+
+
+def _mismatch(name: str, offered: tuple[str, ...], wanted: str, what: str, code: str) -> list[Reason]:
+    return [] if wanted in offered else [Reason(code, f"{name} is for {what} {', '.join(offered)}, not {wanted}")]
+
+
+def _unsupported(candidate: Candidate) -> Entry:
+    return Entry(candidate.name, Outcome.UNSUPPORTED, dict(candidate.versions), reasons=tuple(map(str, candidate.reasons)))
+
+
+def announce(decision: Decision, settings: Settings) -> None:
+    """One calm line per decision on stderr, from the first process of a job."""
+    first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
+    if settings.log is Log.DECISIONS and first and decision.source not in (Source.RULE, Source.OFF):
+        print(f"tpregistry: {decision}", file=sys.stderr)

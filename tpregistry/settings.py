@@ -1,0 +1,243 @@
+"""Settings: argument > context manager > environment > project file, each value with its source.
+
+This file alone reads TP_* variables and ``[tool.tpregistry]``; everything else is handed a frozen `Settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from tpregistry.errors import SettingError
+
+
+class Tune(StrEnum):
+    """When candidates are measured: on a miss (default), never, always anew, or never with an error on a miss."""
+
+    MISS = "miss"
+    OFF = "off"
+    FORCE = "force"
+    REQUIRE = "require"
+
+
+class Fallback(StrEnum):
+    """What happens where a forced backend cannot do a problem: an error, a warning and the host, or silently the host."""
+
+    ERROR = "error"
+    WARN = "warn"
+    HOST = "host"
+
+
+class Log(StrEnum):
+    """What is written to stderr: nothing, or one line per decision."""
+
+    OFF = "off"
+    DECISIONS = "decisions"
+
+
+@dataclass(frozen=True)
+class Request:
+    """TP_BACKEND, read: ``auto``, ``off``, names in order of preference, and names that are excluded."""
+
+    text: str
+    auto: bool = True
+    off: bool = False
+    names: tuple[str, ...] = ()
+    excluded: frozenset[str] = frozenset()
+
+    @property
+    def forced(self) -> bool:
+        """Whether one name alone was given: then there is no silent way around it."""
+        return len(self.names) == 1
+
+    @classmethod
+    def parse(cls, text: str) -> Request:
+        """Read ``auto``, ``off``, ``cg-hoist``, ``cuequivariance,cg,e3nn`` or ``auto,!cg-dense``."""
+        words = [word.strip() for word in text.split(",") if word.strip()]
+        excluded = frozenset(word[1:] for word in words if word.startswith("!"))
+        names = tuple(word for word in words if not word.startswith("!"))
+        bad = [name for name in (*names, *excluded) if not re.fullmatch(r"[A-Za-z0-9_.-]+", name)]
+        if bad or not words or (len(names) > 1 and {"auto", "off"} & set(names)) or (names == ("off",) and excluded):
+            raise SettingError(
+                f"TP_BACKEND={text!r}: use auto, off, a backend, an ordered list 'a,b,e3nn', or '!name' to exclude one"
+            )
+        if names in ((), ("auto",), ("off",)):
+            return cls(text, auto=names != ("off",), off=names == ("off",), excluded=excluded)
+        return cls(text, auto=False, names=names, excluded=excluded)
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """All settings in force; its identity is part of every binding, so a change applies to modules already bound."""
+
+    backend: Request = Request("auto")
+    tune: Tune = Tune.MISS
+    budget: float = 5.0
+    fallback: Fallback = Fallback.ERROR
+    cache_dir: Path | None = None
+    plugins: tuple[str, ...] = ()
+    log: Log = Log.DECISIONS
+    report: Path | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    shadowed: tuple[str, ...] = ()
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|m|min)?\s*", text)
+    if match is None:
+        raise ValueError("a number of seconds, such as 5 or 2m")
+    return float(match[1]) * (60 if match[2] in ("m", "min") else 1)
+
+
+def _choice(kind: type[StrEnum]) -> Any:
+    def read(text: str) -> StrEnum:
+        try:
+            return kind(text.strip().lower())
+        except ValueError:
+            raise ValueError("one of " + ", ".join(kind)) from None
+
+    return read
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+_READERS: dict[str, Any] = {
+    "backend": Request.parse,
+    "tune": _choice(Tune),
+    "budget": _seconds,
+    "fallback": _choice(Fallback),
+    "cache_dir": lambda text: Path(text).expanduser(),
+    "plugins": _names,
+    "log": _choice(Log),
+    "report": lambda text: Path(text).expanduser(),
+}
+VARIABLES = {name: f"TP_{name.upper()}" for name in _READERS}
+
+_override: ContextVar[Settings | None] = ContextVar("tpregistry_settings", default=None)
+
+
+def current() -> Settings:
+    """The settings in force here and now."""
+    return _override.get() or process_settings()
+
+
+@lru_cache(maxsize=1)
+def process_settings() -> Settings:
+    """Environment and project file, read once per process (`process_settings.cache_clear()` reads them anew)."""
+    warn_about_typos(os.environ)
+    return resolve({}, os.environ, project_table(Path.cwd()))
+
+
+@contextmanager
+def use(backend: str | None = None, **changes: str | float | Path) -> Iterator[Settings]:
+    """Apply settings to every call inside the ``with`` block, also of modules that are bound already.
+
+    Takes the names of the TP_* variables in lower case: ``use("cg-hoist", tune="off")``. Raises SettingError for names
+    or values that mean nothing.
+    """
+    arguments = {"backend": backend} if backend is not None else {}
+    arguments |= {name: str(value) for name, value in changes.items()}
+    token = _override.set(_changed(current(), tuple(sorted(arguments.items()))))
+    try:
+        yield current()
+    finally:
+        _override.reset(token)
+
+
+@cache
+def _changed(base: Settings, arguments: tuple[tuple[str, str], ...]) -> Settings:
+    """The same object for the same change: entering a block again finds the kernels that were bound in it."""
+    return resolve(dict(arguments), base=base)
+
+
+def resolve(
+    arguments: Mapping[str, str],
+    environ: Mapping[str, str] | None = None,
+    project: Mapping[str, Any] | None = None,
+    base: Settings | None = None,
+) -> Settings:
+    """Settle each setting from the first layer that has it. Raises SettingError naming layer, value and right values."""
+    unknown = set(arguments) - set(_READERS)
+    if unknown:
+        raise SettingError(f"unknown settings {sorted(unknown)}; there are {', '.join(_READERS)}")
+    variables = {name: (environ or {}).get(variable, "") for name, variable in VARIABLES.items()}
+    table = {key: _flat(value) for key, value in (project or {}).items()}
+    layers = [("argument", dict(arguments)), ("environment", variables), ("pyproject.toml", table)]
+    values: dict[str, Any] = {name: getattr(base, name) for name in _READERS} if base else {}
+    sources = dict(base.sources) if base else {}
+    shadowed: list[str] = []
+    for name, reader in _READERS.items():
+        offers = [(layer, texts[name]) for layer, texts in layers if texts.get(name)]
+        if offers:
+            values[name] = _read(name, reader, *offers[0])
+            sources[name] = offers[0][0]
+            shadowed += [f"{name}={text} ({layer})" for layer, text in offers[1:]]
+    return Settings(**values, sources=sources, shadowed=tuple(shadowed))
+
+
+def _read(name: str, reader: Any, layer: str, text: str) -> Any:
+    try:
+        return reader(text)
+    except SettingError:
+        raise
+    except ValueError as error:
+        raise SettingError(f"{VARIABLES[name]}={text!r} (from {layer}): use {error}") from None
+
+
+def _flat(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def project_table(folder: Path) -> dict[str, Any]:
+    """``[tool.tpregistry]`` of the nearest pyproject.toml at or above ``folder``; empty where there is none."""
+    for parent in (folder, *folder.parents):
+        path = parent / "pyproject.toml"
+        if path.is_file():
+            return _project_file(path)
+    return {}
+
+
+def _project_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("tpregistry", {})
+    except (OSError, ValueError) as error:
+        warnings.warn(f"tpregistry: {path} could not be read ({error}); its [tool.tpregistry] is ignored", stacklevel=2)
+        return {}
+    unknown = sorted(set(table) - set(_READERS))
+    if unknown:
+        raise SettingError(f"{path}: unknown settings {unknown} in [tool.tpregistry]; there are {', '.join(_READERS)}")
+    return table
+
+
+def warn_about_typos(environ: Mapping[str, str]) -> list[str]:
+    """Warn of TP_* names within two edits of ours (others, such as TP_SIZE of tensor-parallel programs, are not ours)."""
+    ours = set(VARIABLES.values())
+    found = []
+    for name in sorted(environ):
+        if name.startswith("TP_") and name not in ours:
+            found += [f"{name} is not a setting of tpregistry; did you mean {near}?" for near in ours if edits(name, near) <= 2]
+    for message in found:
+        warnings.warn(message, stacklevel=3)
+    return found
+
+
+def edits(a: str, b: str) -> int:
+    """Levenshtein distance: insertions, deletions and substitutions between two words."""
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        previous, row = row, [i]
+        for j, other in enumerate(b, 1):
+            row.append(min(row[-1] + 1, previous[j] + 1, previous[j - 1] + (letter != other)))
+    return row[-1]

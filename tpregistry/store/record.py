@@ -1,0 +1,93 @@
+"""A record: every candidate's evidence and samples for one problem in one environment, and the winner."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from statistics import median
+from typing import Any
+
+from tpregistry.problem import Problem
+
+SCHEMA = "tpregistry.record/1"
+
+
+class Outcome(StrEnum):
+    """What became of a candidate."""
+
+    OK = "ok"
+    UNSUPPORTED = "unsupported"
+    WRONG = "wrong"
+    RAISED = "raised"
+    NOT_BUILT = "not built"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One candidate: outcome, all reasons against it, evidence of the gate, and raw samples (µs, one per round)."""
+
+    backend: str
+    outcome: Outcome
+    versions: dict[str, str] = field(default_factory=dict)
+    engine: str = ""
+    reasons: tuple[str, ...] = ()
+    evidence: dict[str, list[float]] = field(default_factory=dict)
+    samples_us: tuple[float, ...] = ()
+    build_seconds: float = 0.0
+
+    @property
+    def median_us(self) -> float:
+        """Median sample; infinite where nothing was measured."""
+        return median(self.samples_us) if self.samples_us else float("inf")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one problem in one environment. ``winner`` is None where candidates were checked, not measured."""
+
+    problem: Problem
+    environment: dict[str, str]
+    host: str
+    entries: tuple[Entry, ...]
+    winner: str | None = None
+    batch: int = 0
+    seconds: float = 0.0
+    created: str = ""
+    tpregistry: str = ""
+
+    def entry(self, backend: str) -> Entry | None:
+        """The entry of one backend."""
+        return next((entry for entry in self.entries if entry.backend == backend), None)
+
+    def ratio(self, backend: str) -> float | None:
+        """How many times faster than the host a backend was: the median over rounds of the paired ratio."""
+        ours, host = self.entry(backend), self.entry(self.host)
+        if not (ours and host and ours.samples_us and host.samples_us):
+            return None
+        return median(h / o for h, o in zip(host.samples_us, ours.samples_us, strict=True))
+
+    def with_entry(self, entry: Entry) -> Record:
+        """The same record with one entry added or replaced, unless it already holds samples of that entry."""
+        return replace(self, entries=(*(e for e in self.entries if e.backend != entry.backend), entry))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that holds its own key, so that a foreign file is noticed."""
+        data = asdict(self) | {"problem": self.problem.to_json(), "schema": SCHEMA, "digest": self.problem.digest}
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Record:
+        """Inverse of `to_json`. Raises ValueError, KeyError or TypeError where ``data`` is no record of this schema."""
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"schema {data['schema']!r}, not {SCHEMA!r}")
+        fields = {key: value for key, value in data.items() if key not in ("schema", "digest")}
+        entries = tuple(_entry(entry) for entry in data["entries"])
+        record = cls(**(fields | {"problem": Problem.from_json(data["problem"]), "entries": entries}))
+        if record.problem.digest != data["digest"]:
+            raise ValueError("its digest is not that of its problem")
+        return record
+
+
+def _entry(data: dict[str, Any]) -> Entry:
+    tuples = {"reasons": tuple(data["reasons"]), "samples_us": tuple(map(float, data["samples_us"]))}
+    return Entry(**(data | tuples | {"outcome": Outcome(data["outcome"])}))

@@ -1,0 +1,176 @@
+"""Kernels bound to a module: one per regime (device, dtype, gradients, batch bucket, settings), found by one look-up.
+
+The hot path of every torch adapter. A module keeps its `Bindings` in its ``__dict__``, never as a parameter, buffer or
+submodule, so state_dict, pickles and copies stay those of the host.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tpregistry import session
+from tpregistry.errors import TPError
+from tpregistry.frame import Host
+from tpregistry.problem import Problem, bucket
+from tpregistry.session import Decision
+from tpregistry.settings import current
+from tpregistry.torch.differentiable import differentiable
+from tpregistry.torch.guard import left_to_host
+
+Tensor = torch.Tensor
+Function = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+WATCHED = 8
+"""Gradient calls per module, and then one in 64, whose backward is watched for second order."""
+
+
+class Unreadable(Exception):
+    """A module whose function is not one that a problem can describe; its host's code runs."""
+
+
+class Bindings:
+    """What one module has bound. ``order`` is the highest order of derivatives seen so far while gradients were wanted."""
+
+    __slots__ = ("bound", "grad_calls", "order", "problem")
+
+    def __init__(self) -> None:
+        self.bound: dict[Any, tuple[Function | None, Decision]] = {}
+        self.order = 1
+        self.grad_calls = 0
+        self.problem: Problem | str | None = None
+
+    def watch(self, out: Tensor) -> None:
+        """Raise the order to 2 when the backward of this output runs with gradients enabled."""
+        self.grad_calls += 1
+        if (self.grad_calls <= WATCHED or self.grad_calls % 64 == 0) and out.grad_fn is not None:
+            out.grad_fn.register_prehook(self._seen)
+
+    def _seen(self, cotangents: Any) -> None:
+        if torch.is_grad_enabled():
+            self.order = 2
+
+
+class Hook:
+    """How one kind of host module is accelerated: what it computes, and its own code for it."""
+
+    def describe(self, module: Any, dtype: torch.dtype) -> Problem:
+        """The module's problem, at any batch and order. Raises Unreadable with the reason."""
+        raise NotImplementedError
+
+    def host(self, module: Any, problem: Problem) -> Host:
+        """The module's own code, at the problem's dtype and in float64."""
+        raise NotImplementedError
+
+    def call(self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """Run the bound kernel for this regime, binding it first where need be; or the host's code by rule."""
+        rule = left_to_host(x, y, w)
+        if rule is not None:
+            session.made.left_to_host[rule] += 1
+            return stock()
+        shape = x.shape
+        if not (x.dim() == y.dim() == 2 and 0 < shape[0] == y.shape[0] and (w.dim() == 1 or w.shape[0] == shape[0])):
+            return self._call_any_shape(module, bindings, stock, x, y, w)
+        grad = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad or w.requires_grad)
+        key = (
+            shape[0].bit_length() >> 1,  # one per bucket, see `problem.bucket`
+            bindings.order if grad else 0,
+            x.dtype,
+            x.device,
+            current(),
+            torch.are_deterministic_algorithms_enabled(),
+        )
+        found = bindings.bound.get(key)
+        if found is None:
+            found = bindings.bound[key] = self._bind(module, bindings, key, x, y, w)
+        function, decision = found
+        decision.calls += 1
+        if function is None:
+            out = stock()
+        else:
+            try:
+                out = function(x, y, w)
+            except Exception as error:
+                out = self._lost(bindings, key, decision, stock, error)
+        if grad and bindings.order == 1:
+            bindings.watch(out)
+        return out
+
+    def _call_any_shape(
+        self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor
+    ) -> Tensor:
+        """Leading dimensions and broadcasting: flattened to one batch dimension, and back."""
+        per_sample = w.dim() > 1
+        try:
+            lead = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1], *([w.shape[:-1]] if per_sample else []))
+        except RuntimeError:
+            return stock()  # raises the host's own error
+        if 0 in lead:
+            session.made.left_to_host["empty batch"] += 1
+            return stock()
+        flat = [tensor.expand(*lead, tensor.shape[-1]).reshape(-1, tensor.shape[-1]) for tensor in (x, y)]
+        weights = w.expand(*lead, w.shape[-1]).reshape(-1, w.shape[-1]) if per_sample else w
+        out = self.call(module, bindings, lambda: stock().reshape(flat[0].shape[0], -1), *flat, weights)
+        return out.reshape(*lead, out.shape[-1])
+
+    def _bind(self, module: Any, bindings: Bindings, key: Any, x: Tensor, y: Tensor, w: Tensor) -> Any:
+        """Decide for a regime. What goes wrong on our side ends in the host's code with one warning."""
+        settings = key[4]
+        try:
+            problem = self._problem(module, bindings, key, x, y, w)
+            decision = session.resolve(problem, self.host(module, problem), "torch", str(x.device), settings)
+            return (differentiable(decision.kernel) if decision.kernel else None), decision
+        except TPError:
+            raise
+        except Unreadable as reason:
+            return None, _Counting(str(reason))
+        except Exception as error:  # nothing of ours may end a program that runs without it
+            warnings.warn(f"tpregistry: binding failed ({type(error).__name__}: {error}); the host's code runs", stacklevel=4)
+            return None, _Counting(f"binding failed: {error}")
+
+    def _problem(self, module: Any, bindings: Bindings, key: Any, x: Tensor, y: Tensor, w: Tensor) -> Problem:
+        if not x.dtype == y.dtype == w.dtype or not x.device == y.device == w.device:
+            raise Unreadable("operands of different dtypes or devices")
+        if bindings.problem is None:
+            bindings.problem = self._described(module, x.dtype)
+        if isinstance(bindings.problem, str):
+            raise Unreadable(bindings.problem)
+        changes = {"batch": bucket(x.shape[0]), "derivatives": key[1], "dtype": str(x.dtype).removeprefix("torch.")}
+        precision = torch.get_float32_matmul_precision()
+        return bindings.problem.at(**changes, deterministic=key[5], precision=precision)
+
+    def _described(self, module: Any, dtype: torch.dtype) -> Problem | str:
+        try:
+            return self.describe(module, dtype)
+        except Unreadable as reason:
+            return str(reason)
+
+    def _lost(self, bindings: Bindings, key: Any, decision: Decision, stock: Callable[[], Tensor], error: Exception) -> Tensor:
+        """A kernel that raises in use: the error itself where it was forced, else the host's code from now on."""
+        if key[4].backend.forced:
+            raise error
+        out = stock()  # an error of the caller's own is raised here, by the host
+        why = f"{decision.backend} raised {type(error).__name__}: {error}"
+        warnings.warn(f"tpregistry: {why}; the host's code runs from now on", stacklevel=4)
+        bindings.bound[key] = None, _Counting(why)
+        return out
+
+
+class _Counting:
+    """Stands in for a decision in the hot path: its calls are counted by rule."""
+
+    backend = "host"
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    @property
+    def calls(self) -> int:
+        return session.made.left_to_host[self._why]
+
+    @calls.setter
+    def calls(self, value: int) -> None:
+        session.made.left_to_host[self._why] = value

@@ -1,0 +1,193 @@
+"""The seam for torch: how gate and tuner evaluate, time and isolate torch kernels."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from tpregistry.backend import Kernel
+from tpregistry.frame import Array, Observed, Operands
+from tpregistry.torch.differentiable import differentiable
+
+T = TypeVar("T")
+Tensor = torch.Tensor
+NAMES = ("x", "y", "w")
+COTANGENTS = ("a", "b", "c")
+
+
+class TorchFrame:
+    """See `tpregistry.frame.Frame`."""
+
+    name = "torch"
+
+    def environment(self, device: str) -> dict[str, str]:
+        """CPU or GPU model, threads, driver and torch version."""
+        kind = torch.device(device).type
+        described = {"device": _device_model(device), "torch": torch.__version__, "python": platform.python_version()}
+        if kind == "cpu":
+            return described | {"threads": str(torch.get_num_threads())}
+        return described | {"cuda": str(torch.version.cuda or torch.version.hip)}
+
+    def may_measure(self) -> bool:
+        """Not among several processes (ranks would disagree), not while a CUDA graph is captured."""
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        several = (distributed and torch.distributed.get_world_size() > 1) or int(os.environ.get("WORLD_SIZE") or 1) > 1
+        return not several and not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+
+    def isolated(self, work: Callable[[], T]) -> T:
+        """In a thread of its own: gradient and inference mode, autocast, saved-tensor hooks and contexts stay outside."""
+        outcome: list[Any] = []
+
+        def target() -> None:
+            try:
+                with _restored():
+                    outcome.append((work(), None))
+            except BaseException as error:  # handed to the caller's thread below
+                outcome.append((None, error))
+
+        thread = threading.Thread(target=target, name="tpregistry", daemon=True)
+        thread.start()
+        thread.join()
+        result, error = outcome[0]
+        if error is not None:
+            raise error
+        return result
+
+    def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:
+        """Evaluate out, then dx, dy, dw, then ddx, ddy, ddw, ddg; and look whether inputs were changed or handed back."""
+        tensors = _tensors(operands, dtype, device, order > 0)
+        before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        with torch.set_grad_enabled(order > 0):
+            values = _evaluate(differentiable(kernel), tensors, order)
+        faults = [f"changes its input {name}" for name in tensors if not torch.equal(tensors[name].detach(), before[name])]
+        faults += _output_faults(values["out"], tensors)
+        return Observed({name: _array(value) for name, value in values.items()}, tuple(faults))
+
+    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
+        """Forward; forward and backward; or the pattern of training on forces (dy with a graph, then all gradients)."""
+        tensors = _tensors(operands, dtype, device, order > 0)
+        inputs = [tensors[name] for name in NAMES]
+        pattern = (_forward, _backward, _force)[order]
+        function = differentiable(kernel)
+        wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+
+        def once() -> None:
+            with torch.set_grad_enabled(order > 0):
+                pattern(function, inputs, tensors)
+            wait()
+
+        return once
+
+    def free_bytes(self, device: str) -> int:
+        """Free device memory; on a CPU what the system calls available."""
+        if torch.device(device).type == "cuda":
+            return torch.cuda.mem_get_info(device)[0]
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _forward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
+    function(*inputs)
+
+
+def _backward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
+    gradients([function(*inputs)], inputs, [tensors["g"]], create_graph=False)
+
+
+def _force(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
+    out = function(*inputs)
+    dy = gradients([out], [inputs[1]], [tensors["g"]])
+    gradients([out, *dy], inputs, [tensors["g"], tensors["b"]], create_graph=False)
+
+
+def _evaluate(function: Callable[..., Tensor], tensors: dict[str, Tensor], order: int) -> dict[str, Tensor]:
+    inputs = [tensors[name] for name in NAMES]
+    values = {"out": function(*inputs)}
+    if order == 0 or not isinstance(values["out"], Tensor) or values["out"].shape != tensors["g"].shape:
+        return values
+    first = gradients([values["out"]], inputs, [tensors["g"]])
+    values |= dict(zip(("dx", "dy", "dw"), first, strict=True))
+    if order > 1:
+        second = gradients(first, [*inputs, tensors["g"]], [tensors[name] for name in COTANGENTS], create_graph=False)
+        values |= dict(zip(("ddx", "ddy", "ddw", "ddg"), second, strict=True))
+    return values
+
+
+def gradients(outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tensor], create_graph: bool = True) -> list[Tensor]:
+    """Gradients of all inputs; zeros for those that no output depends on."""
+    pairs = [(out, cotangent) for out, cotangent in zip(outputs, cotangents, strict=True) if out.requires_grad]
+    if not pairs:
+        return [torch.zeros_like(tensor) for tensor in inputs]
+    roots, seeds = zip(*pairs, strict=True)
+    found = torch.autograd.grad(roots, inputs, seeds, create_graph=create_graph, allow_unused=True, materialize_grads=True)
+    return list(found)
+
+
+def _tensors(operands: Operands, dtype: str, device: str, requires_grad: bool) -> dict[str, Tensor]:
+    return {name: _tensor(value, dtype, device, operands.strided, requires_grad) for name, value in operands.values.items()}
+
+
+def _tensor(value: Array, dtype: str, device: str, strided: bool, requires_grad: bool) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(value)).to(device=device, dtype=getattr(torch, dtype))
+    if strided:
+        tensor = torch.stack([tensor, torch.full_like(tensor, float("nan"))], dim=-1)[..., 0]
+    elif tensor.data_ptr() == value.ctypes.data:
+        tensor = tensor.clone()
+    return tensor.requires_grad_(requires_grad)
+
+
+def _output_faults(out: Any, tensors: dict[str, Tensor]) -> list[str]:
+    if not isinstance(out, Tensor):
+        return [f"returns {type(out).__name__}, not a tensor"]
+    faults = []
+    if (out.shape, out.dtype, out.device) != (tensors["g"].shape, tensors["g"].dtype, tensors["g"].device):
+        faults.append(f"returns {tuple(out.shape)} {out.dtype}, not {tuple(tensors['g'].shape)} {tensors['g'].dtype}")
+    places = {tensor.untyped_storage().data_ptr(): name for name, tensor in tensors.items() if tensor.numel()}
+    if out.numel() and out.untyped_storage().data_ptr() in places:
+        faults.append(f"returns a view of its input {places[out.untyped_storage().data_ptr()]}")
+    return faults
+
+
+def _array(value: Any) -> Array:
+    return value.detach().to(dtype=torch.float64, device="cpu").numpy() if isinstance(value, Tensor) else np.zeros(0)
+
+
+@contextmanager
+def _restored() -> Any:
+    """Process-wide state as it was: generators, default dtype, threads, warning filters."""
+    before = torch.get_default_dtype(), torch.get_num_threads(), torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.set_default_dtype(before[0])
+        torch.set_num_threads(before[1])
+        torch.set_rng_state(before[2])
+        if devices is not None:
+            torch.cuda.set_rng_state_all(devices)
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+def _device_model(device: str) -> str:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+FRAME = TorchFrame()

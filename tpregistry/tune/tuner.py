@@ -1,0 +1,117 @@
+"""Tuning one problem: build, check, race, record. The host always competes; nothing unchecked is timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from tpregistry import __version__
+from tpregistry.backend import Backend, Kernel
+from tpregistry.frame import Frame, Host
+from tpregistry.gate import Yardstick, verify
+from tpregistry.gate.cases import draw
+from tpregistry.problem import Problem
+from tpregistry.store.record import Entry, Outcome, Record
+from tpregistry.tune.race import race, winner
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A backend that says it can do the problem."""
+
+    name: str
+    backend: Backend
+    versions: dict[str, str]
+    build_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and how a problem is checked and measured."""
+
+    problem: Problem
+    host: Host
+    frame: Frame
+    device: str
+    deadline: float
+    progress: Progress = lambda message: None
+
+
+def tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], skipped: Sequence[Entry]) -> Record:
+    """Check and measure; ``skipped`` are entries of candidates that could not take part. Leaves no trace in the caller."""
+    start = time.perf_counter()
+    record = bench.frame.isolated(lambda: _tune(bench, contestants, host_versions))
+    return replace(record, entries=(*record.entries, *skipped), seconds=time.perf_counter() - start)
+
+
+def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str]) -> Record:
+    yardstick = Yardstick(bench.problem, bench.host, bench.frame, bench.device)
+    host = Entry(bench.host.name, Outcome.OK, host_versions, bench.host.kernel.engine)
+    entries, kernels = {host.backend: host}, {host.backend: bench.host.kernel}
+    for contestant in contestants:
+        bench.progress(f"checking {contestant.name}")
+        entries[contestant.name], kernel = check(bench, contestant, yardstick)
+        if kernel is not None:
+            kernels[contestant.name] = kernel
+    batch = measured_batch(bench)
+    bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
+    samples = _race(bench, kernels, batch) if len(kernels) > 1 else {}
+    timed = (replace(entry, samples_us=tuple(samples.get(name, ()))) for name, entry in entries.items())
+    best = winner(samples, bench.host.name) if samples else bench.host.name
+    return _record(bench, tuple(timed), best, batch)
+
+
+def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[Entry, Kernel | None]:
+    """Build and gate one candidate; whatever it raises is an outcome."""
+    entry = Entry(contestant.name, Outcome.NOT_BUILT, contestant.versions)
+    if time.perf_counter() + contestant.build_seconds > bench.deadline:
+        return replace(entry, reasons=("TP170 not built within TP_BUDGET: run `tpregistry autotune`",)), None
+    start = time.perf_counter()
+    try:
+        kernel = contestant.backend.build(bench.problem, bench.device)
+        evidence = verify(kernel, yardstick)
+    except Exception as error:  # a plugin may raise anything; the program goes on with the next candidate
+        return replace(entry, outcome=Outcome.RAISED, reasons=(f"TP180 raised {type(error).__name__}: {error}",)), None
+    outcome = Outcome.OK if evidence.ok else Outcome.WRONG
+    reasons = tuple(f"TP190 wrong: {failure}" for failure in evidence.failures)
+    done = replace(entry, outcome=outcome, engine=kernel.engine, reasons=reasons, evidence=evidence.to_json())
+    return replace(done, build_seconds=time.perf_counter() - start), kernel if evidence.ok else None
+
+
+def measured_batch(bench: Bench) -> int:
+    """The bucket's batch, or as much of it as fits into half of the free memory with all gradients."""
+    problem = bench.problem
+    row = sum(irreps.dim for irreps in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out))
+    row += 0 if problem.shared_weights else problem.weight_numel
+    itemsize = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
+    room = bench.frame.free_bytes(bench.device) // 2
+    return int(max(1, min(problem.batch, room // max(1, 16 * itemsize * row))))
+
+
+def _race(bench: Bench, kernels: dict[str, Kernel], batch: int) -> dict[str, list[float]]:
+    problem = bench.problem
+    operands = draw(problem, batch, seed=7)
+    thunks = {
+        name: bench.frame.thunk(kernel, operands, problem.dtype, bench.device, problem.derivatives)
+        for name, kernel in kernels.items()
+    }
+    return race(thunks, bench.deadline)
+
+
+def _record(bench: Bench, entries: tuple[Entry, ...], best: str | None, batch: int) -> Record:
+    environment = bench.frame.environment(bench.device) | {"host": bench.host.name}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Record(bench.problem, environment, bench.host.name, entries, best, batch, 0.0, now, __version__)
+
+
+def check_alone(bench: Bench, contestant: Contestant, known: Record | None) -> tuple[Record, Entry]:
+    """Gate one backend without timing it (it was forced); the evidence is added to what is known of the problem."""
+    yardstick_entry = bench.frame.isolated(
+        lambda: check(bench, contestant, Yardstick(bench.problem, bench.host, bench.frame, bench.device))[0]
+    )
+    record = known or _record(bench, (), None, 0)
+    return record.with_entry(yardstick_entry), yardstick_entry
