@@ -78,9 +78,8 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
             backend = _checked(load(BACKENDS, point.name)())
             return Plugin(point.name, distribution, version, backend, tuple(missing(backend.face)))
         except Exception as error:  # a plugin may raise anything; the program goes on without it
-            trouble = Reason(
-                "TP152", f"importing {point.value} raised {type(error).__name__}: {error}", f"reinstall {distribution}"
-            )
+            message = f"importing {point.value} raised {type(error).__name__}: {error}"
+            trouble = Reason("TP152", message, f"reinstall {distribution}")
     return Plugin(point.name, distribution, version, None, (trouble,))
 
 
@@ -126,10 +125,9 @@ def check_request(request: Request, plugins: dict[str, Plugin]) -> None:
     for name in (*request.names, *request.excluded):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            guess = f"; did you mean {near[0]}?" if near else ""
-            raise UnknownBackend(
-                f"TP_BACKEND={request.text}: there is no backend {name!r}{guess} Known: auto, off, {', '.join(known)}"
-            )
+            guess = f" Did you mean {near[0]}?" if near else ""
+            names = ", ".join(("auto", "off", *known))
+            raise UnknownBackend(f"TP_BACKEND={request.text}: there is no backend {name!r}.{guess} Known: {names}")
 
 
 def forget() -> None:

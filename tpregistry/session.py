@@ -239,3 +239,11 @@ def announce(decision: Decision, settings: Settings) -> None:
     first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
     if settings.log is Log.DECISIONS and first and decision.source not in (Source.RULE, Source.OFF):
         print(f"tpregistry: {decision}", file=sys.stderr)
+
+
+def forget() -> None:
+    """Drop what this process decided; modules that are bound stay bound."""
+    made.clear()
+    made.left_to_host.clear()
+    _known.clear()
+    _keep_alive.clear()

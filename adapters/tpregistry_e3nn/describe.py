@@ -24,9 +24,8 @@ def describe(module: Any, dtype: torch.dtype) -> Problem:
     """The problem of a `TensorProduct`. Raises Unreadable where its code or its buffers are not e3nn's."""
     rep1, rep2, out = (Irreps.parse(str(getattr(module, name))) for name in ("irreps_in1", "irreps_in2", "irreps_out"))
     buffers = {name.rpartition(".")[2]: value for name, value in getattr(module, MAIN).named_buffers()}
-    paths = tuple(
-        _path(module, ins, (rep1[ins.i_in1].l, rep2[ins.i_in2].l, out[ins.i_out].l), buffers) for ins in module.instructions
-    )
+    degrees = [(rep1[ins.i_in1].l, rep2[ins.i_in2].l, out[ins.i_out].l) for ins in module.instructions]
+    paths = tuple(_path(module, ins, triple, buffers) for ins, triple in zip(module.instructions, degrees, strict=True))
     shared = bool(module.shared_weights) or module.weight_numel == 0
     problem = Problem(rep1, rep2, out, paths, shared, str(dtype).removeprefix("torch."))
     if problem.weight_numel != module.weight_numel:

@@ -22,9 +22,11 @@ class TensorProductHook(Hook):
     """`tensor_product` problems of e3nn's TensorProduct and all of its subclasses."""
 
     def describe(self, module: Any, dtype: torch.dtype) -> Problem:
+        """See `describe.describe`."""
         return describe(module, dtype)
 
     def host(self, module: Any, problem: Problem) -> Host:
+        """See `host.host_of`."""
         return host_of(module)
 
 
@@ -44,7 +46,7 @@ def dispatch(module: Any, x: Any, y: Any, weight: Any) -> torch.Tensor:
 
 def forward(self, x, y, weight: Optional[torch.Tensor] = None):  # noqa: UP045
     """Evaluate the weighted tensor product of x (..., irreps_in1.dim) and y (..., irreps_in2.dim); see e3nn."""
-    if not torch.jit.is_scripting():
+    if not torch.jit.is_scripting():  # noqa: SIM102 - alone, so that TorchScript drops the branch unread
         if not torch.compiler.is_compiling():
             return dispatch(self, x, y, weight)
     torch._assert(x.shape[-1] == self._in1_dim, "Incorrect last dimension for x")

@@ -56,4 +56,4 @@ def _write(segment: Segment, array: Array, value: Array) -> None:
     if segment.gather is not None:
         stored = np.zeros((len(value), *segment.shape), value.dtype)
         np.add.at(stored, (slice(None), list(segment.gather)), value)
-    array[..., segment.start : segment.stop] += stored.reshape(*array.shape[:-1], -1)
+    array[..., segment.start : segment.stop] += stored.reshape(*array.shape[:-1], segment.stop - segment.start)

@@ -68,7 +68,7 @@ class Term:
         """The term that sends the target's cotangent to factor ``position``: the two change places."""
         factor = self.factors[position]
         received = _renamed(self.target, cotangent)
-        others = self.factors[:position] + (received,) + self.factors[position + 1 :]
+        others = (*self.factors[:position], received, *self.factors[position + 1 :])
         return Term(others, _renamed(factor, f"d{factor.operand}"), self.components, self.coefficients)
 
     def __str__(self) -> str:

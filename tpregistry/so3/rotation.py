@@ -17,7 +17,7 @@ def wigner_D(degree: int, axis_angle: Array) -> Array:
     """
     generator = np.einsum("a,aij->ij", axis_angle, _generators(degree))
     values, vectors = np.linalg.eigh(1j * generator)
-    return ((vectors * np.exp(-1j * values)) @ vectors.conj().T).real
+    return np.real((vectors * np.exp(-1j * values)) @ vectors.conj().T)
 
 
 def irreps_matrix(irreps: Irreps, axis_angle: Array, inversion: bool = False) -> Array:

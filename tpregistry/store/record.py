@@ -89,5 +89,5 @@ class Record:
 
 
 def _entry(data: dict[str, Any]) -> Entry:
-    tuples = {"reasons": tuple(data["reasons"]), "samples_us": tuple(map(float, data["samples_us"]))}
+    tuples: dict[str, Any] = {"reasons": tuple(data["reasons"]), "samples_us": tuple(map(float, data["samples_us"]))}
     return Entry(**(data | tuples | {"outcome": Outcome(data["outcome"])}))

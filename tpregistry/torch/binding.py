@@ -38,7 +38,7 @@ class Bindings:
     __slots__ = ("bound", "grad_calls", "order", "problem")
 
     def __init__(self) -> None:
-        self.bound: dict[Any, tuple[Function | None, Decision]] = {}
+        self.bound: dict[Any, tuple[Function | None, Any]] = {}
         self.order = 1
         self.grad_calls = 0
         self.problem: Problem | str | None = None

@@ -68,7 +68,8 @@ class TorchFrame:
         before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         with torch.set_grad_enabled(order > 0):
             values = _evaluate(differentiable(kernel), tensors, order)
-        faults = [f"changes its input {name}" for name in tensors if not torch.equal(tensors[name].detach(), before[name])]
+        faults = _reuse_faults(differentiable(kernel), tensors, values["out"])
+        faults += [f"changes its input {name}" for name in tensors if not torch.equal(tensors[name].detach(), before[name])]
         faults += _output_faults(values["out"], tensors)
         return Observed({name: _array(value) for name, value in values.items()}, tuple(faults))
 
@@ -154,6 +155,17 @@ def _output_faults(out: Any, tensors: dict[str, Tensor]) -> list[str]:
     if out.numel() and out.untyped_storage().data_ptr() in places:
         faults.append(f"returns a view of its input {places[out.untyped_storage().data_ptr()]}")
     return faults
+
+
+def _reuse_faults(function: Callable[..., Tensor], tensors: dict[str, Tensor], out: Any) -> list[str]:
+    """Whether a later call writes into an earlier result."""
+    if not isinstance(out, Tensor) or not out.numel():
+        return []
+    before = out.detach().clone()
+    with torch.no_grad():
+        function(*(2 * tensors[name].detach() for name in NAMES))
+    same = torch.equal(before.nan_to_num(), out.detach().nan_to_num())
+    return [] if same else ["returns memory that the next call overwrites"]
 
 
 def _array(value: Any) -> Array:

@@ -1,0 +1,60 @@
+"""The loopback backend: plans through the NumPy emitter, slow and right, each derivative a plan of its own.
+
+It exercises every path that a compiled backend takes: kernels that autograd cannot see into, joined by their `vjp`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tpregistry.backend import Face, Kernel, Reason, Verdict
+from tpregistry.plan import Plan, emit_numpy, plan_tensor_product
+from tpregistry.problem import Problem
+
+
+class Loopback:
+    """Right on every tensor product on a CPU, and never fast."""
+
+    face = Face(
+        name="loopback",
+        family="loopback",
+        summary="plans through NumPy, for tests",
+        frameworks=("torch",),
+        requires=("torch",),
+    )
+
+    def supports(self, problem: Problem, device: str) -> Verdict:
+        """CPU tensors of dtypes that NumPy has."""
+        reasons = []
+        if not device.startswith("cpu"):
+            reasons.append(Reason("TP120", f"loopback runs on a CPU, not on {device}"))
+        if problem.dtype == "bfloat16":
+            reasons.append(Reason("TP101", "NumPy has no bfloat16"))
+        return Verdict(tuple(reasons))
+
+    def build(self, problem: Problem, device: str) -> Kernel:
+        """The kernel of the problem's plan."""
+        return PlanKernel(plan_tensor_product(problem))
+
+
+class PlanKernel:
+    """A plan as a kernel on CPU torch tensors; its `vjp` is the kernel of the plan's `vjp`."""
+
+    differentiable = False
+    engine = "numpy"
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._run = emit_numpy(plan)
+
+    def __call__(self, *operands: Any) -> Any:
+        """A tensor, or a tuple of them where the plan has several outputs."""
+        import torch
+
+        results = self._run(*(operand.detach().numpy() for operand in operands))
+        tensors = tuple(torch.from_numpy(result) for result in results)
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    def vjp(self) -> PlanKernel:
+        """The kernel of all gradients."""
+        return PlanKernel(self.plan.vjp())
