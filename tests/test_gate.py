@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("e3nn")
-
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.problem import Problem
-from tpregistry.testing import FAULTS, Loopback, faulty_kernel, random_problem
+from tpregistry.testing import FAULTS, Loopback, applies, faulty_kernel, random_problem
 from tpregistry_cg import CgDense, CgHoist
 from tpregistry_e3nn.adapter import Adapter
 
@@ -27,7 +25,7 @@ def test_faulty_kernels_are_rejected_and_honest_ones_are_not(fault: str) -> None
     while drawn < DRAWS:
         dtype = "float32" if "float32" in fault else str(generator.choice(["float32", "float64"]))
         problem = random_problem(generator, dtype)
-        if "weight" in fault and not problem.weight_numel:
+        if not applies(problem, fault):
             continue
         drawn += 1
         against = yardstick(problem)

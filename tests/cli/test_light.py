@@ -1,0 +1,77 @@
+"""What must be instant imports no framework and no host."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+import tpregistry
+
+PROBE = """
+import sys
+from tpregistry.cli import main
+try:
+    sys.argv = ["tpregistry", *{arguments!r}]
+    main()
+except SystemExit:
+    pass
+print([name for name in ("torch", "jax", "e3nn", "numpy", "rich") if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["list", "--json"], ["explain", "--help"]])
+def test_nothing_heavy_is_imported(arguments, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(arguments=arguments)], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.stdout
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_the_doctor_imports_no_framework(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(arguments=["doctor"])], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert "e3nn" in done.stdout
+    assert not {"torch", "jax", "e3nn"} & set(eval(done.stderr.splitlines()[-1]))
+
+
+def test_version(tp):
+    ended = tp("--version")
+    assert (ended.code, ended.out, ended.err) == (0, f"tpregistry {tpregistry.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["list", "doctor", "explain", "autotune"])
+def test_help_documents_exit_codes(tp, command):
+    ended = tp(command, "--help")
+    assert ended.code == 0
+    assert "Exit code" in ended.out
+    assert "--json" in ended.out
+    assert "\x1b" not in ended.out
+
+
+def test_a_usage_error_is_2_and_short(tp):
+    ended = tp("explain", "--no-such-option")
+    assert (ended.code, ended.out) == (2, "")
+    assert "No such option" in ended.err
+
+
+def test_a_closed_pipe_leaves_no_traceback(tmp_path):
+    command = f"{sys.executable} -m tpregistry.cli list --json | true; {sys.executable} -m tpregistry.cli doctor | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_list_is_instant(tp):
+    """250 ms for the whole process; processor time, so that a busy machine does not matter."""
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert tp("list").code == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(5)) <= 0.25

@@ -1,0 +1,59 @@
+"""Plans through the NumPy emitter against e3nn: the function, its gradients and its double gradients, in all modes."""
+
+import numpy as np
+import pytest
+import torch
+
+from tpregistry.frame import frame
+from tpregistry.gate.cases import draw
+from tpregistry.plan import emit_numpy, plan_tensor_product
+from tpregistry.problem import Mode
+from tpregistry.testing import random_problem
+from tpregistry_e3nn.adapter import Adapter
+
+SEEDS = range(60)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_all_derivatives_equal_those_of_e3nn(seed: int) -> None:
+    problem = random_problem(np.random.default_rng(seed), "float64")
+    operands = draw(problem, 5, seed)
+    expected = frame("torch").observe(Adapter().host(problem, "cpu").kernel, operands, "float64", "cpu", 2).values
+    plan, values = plan_tensor_product(problem), operands.values
+    x, y, w, g = (values[name] for name in "xywg")
+    (out,) = emit_numpy(plan)(x, y, w)
+    first = emit_numpy(plan.vjp())(x, y, w, g)
+    second = emit_numpy(plan.vjp().vjp())(x, y, w, g, *(values[name] for name in "abc"))
+    found = dict(zip(("out", "dx", "dy", "dw", "ddx", "ddy", "ddw", "ddg"), (out, *first, *second), strict=True))
+    for name, value in found.items():
+        np.testing.assert_allclose(value, expected[name], atol=1e-11 * max(1.0, abs(expected[name]).max(initial=0)), err_msg=name)
+
+
+def test_the_seeds_draw_every_mode_weighted_or_not() -> None:
+    problems = [random_problem(np.random.default_rng(seed), "float64") for seed in SEEDS]
+    drawn = {(path.mode, path.has_weight) for problem in problems for path in problem.paths}
+    always_weighted = {Mode.UVW, Mode.UVW_PAIRS, Mode.UUW}
+    assert drawn >= {(mode, True) for mode in Mode} | {(mode, False) for mode in set(Mode) - always_weighted}
+    assert {problem.shared_weights for problem in problems} == {True, False}
+
+
+def test_third_order_is_a_plan_too() -> None:
+    problem = random_problem(np.random.default_rng(1), "float64")
+    plan = plan_tensor_product(problem).vjp().vjp().vjp()
+    assert len({operand.name for operand in plan.inputs}) == len(plan.inputs)
+    arrays = [np.ones((2, operand.size) if operand.batched else (operand.size,)) for operand in plan.inputs]
+    assert all(np.isfinite(result).all() for result in emit_numpy(plan)(*arrays))
+
+
+def test_a_plan_can_be_read() -> None:
+    text = str(plan_tensor_product(random_problem(np.random.default_rng(0))))
+    assert text.startswith("plan x(batch, ")
+    assert "+= C_ijk(" in text
+
+
+def test_float32_plans_stay_in_float32() -> None:
+    problem = random_problem(np.random.default_rng(2))
+    values = draw(problem, 3, 0).values
+    (out,) = emit_numpy(plan_tensor_product(problem))(*(values[name].astype(np.float32) for name in "xyw"))
+    assert out.dtype == np.float32
+    assert torch.from_numpy(out).dtype == torch.float32

@@ -1,0 +1,105 @@
+"""Settings: layers, provenance, strict values, and typos that are likely ours."""
+
+from pathlib import Path
+
+import pytest
+
+import tpregistry
+from tpregistry.errors import SettingError
+from tpregistry.settings import Fallback, Request, Tune, current, edits, project_table, resolve, warn_about_typos
+
+
+def test_precedence_and_provenance() -> None:
+    settings = resolve({"backend": "cg"}, {"TP_BACKEND": "auto", "TP_TUNE": "off"}, {"tune": "force", "budget": 9})
+    assert (settings.backend.text, settings.tune, settings.budget) == ("cg", Tune.OFF, 9.0)
+    assert settings.sources == {"backend": "argument", "tune": "environment", "budget": "pyproject.toml"}
+    assert settings.shadowed == ("backend=auto (environment)", "tune=force (pyproject.toml)")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("auto", Request("auto")),
+        ("off", Request("off", auto=False, off=True)),
+        ("cg-hoist", Request("cg-hoist", auto=False, names=("cg-hoist",))),
+        ("a, b,e3nn", Request("a, b,e3nn", auto=False, names=("a", "b", "e3nn"))),
+        ("!cg-dense", Request("!cg-dense", excluded=frozenset({"cg-dense"}))),
+        ("auto,!x", Request("auto,!x", excluded=frozenset({"x"}))),
+    ],
+)
+def test_requests(text: str, expected: Request) -> None:
+    assert Request.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", ",", "auto,cg", "off,e3nn", "off,!cg", "a b", "cg;e3nn"])
+def test_requests_that_mean_nothing(text: str) -> None:
+    with pytest.raises(SettingError, match="use auto, off"):
+        Request.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("TP_TUNE", "maybe", "TP_TUNE='maybe' .from environment.: use one of miss, off, force, require"),
+        ("TP_BUDGET", "fast", "TP_BUDGET='fast' .from environment.: use a number of seconds"),
+        ("TP_FALLBACK", "1", "use one of error, warn, host"),
+    ],
+)
+def test_bad_values_name_the_right_ones(variable: str, value: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        resolve({}, {variable: value})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5", 5), ("2.5 s", 2.5), ("2m", 120), ("1 min", 60)])
+def test_budgets(text: str, seconds: float) -> None:
+    assert resolve({"budget": text}).budget == seconds
+
+
+def test_use_applies_inside_and_gives_back() -> None:
+    outside = current()
+    with tpregistry.use("cg", fallback="warn") as inside:
+        assert current() is inside
+        assert inside.backend.names == ("cg",)
+        assert inside.fallback is Fallback.WARN
+        with tpregistry.use(tune="off") as nested:
+            assert (nested.backend.names, nested.tune) == (("cg",), Tune.OFF)
+    assert current() is outside
+
+
+def test_the_same_use_is_the_same_object() -> None:
+    """Kernels are bound to the identity of settings: entering a block again must find them."""
+    with tpregistry.use("cg") as first:
+        pass
+    with tpregistry.use("cg") as second:
+        pass
+    assert first is second
+
+
+def test_unknown_names_in_code_and_project_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"unknown settings \['colour'\]"), tpregistry.use("auto", colour="red"):
+        pass
+    (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\nbackent = "auto"\n')
+    with pytest.raises(SettingError, match=r"unknown settings \['backent'\]"):
+        project_table(tmp_path)
+
+
+def test_project_file_of_a_parent(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\nbackend = ["cg", "e3nn"]\n')
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    assert resolve({}, {}, project_table(tmp_path / "deep" / "er")).backend.names == ("cg", "e3nn")
+
+
+def test_a_broken_project_file_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.tpregistry\n")
+    with pytest.warns(UserWarning, match="could not be read"):
+        assert project_table(tmp_path) == {}
+
+
+def test_typos_warn_and_strangers_do_not() -> None:
+    with pytest.warns(UserWarning, match="TP_BAKEND is not a setting of tpregistry; did you mean TP_BACKEND?"):
+        found = warn_about_typos({"TP_BAKEND": "auto", "TP_SIZE": "4", "TP_BACKEND": "auto", "TP_RANK": "0"})
+    assert len(found) == 1
+
+
+def test_edit_distance() -> None:
+    assert [edits("tune", word) for word in ("tune", "tun", "tnue", "dune", "cache")] == [0, 1, 2, 1, 4]

@@ -1,0 +1,5 @@
+"""``python -m tpregistry.cli``."""
+
+from tpregistry.cli import main
+
+main()

@@ -1,0 +1,92 @@
+"""The commands, and what they share at the edge: errors in one line, Ctrl-C, pipes that close."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tpregistry import __version__
+from tpregistry.cli.autotune import AutotuneCommand, autotune
+from tpregistry.cli.doctor import doctor
+from tpregistry.cli.explain import explain
+from tpregistry.cli.list_backends import list_backends
+from tpregistry.cli.output import note
+from tpregistry.errors import TPError
+
+INTERRUPTED, CLOSED_PIPE = 130, 141
+
+
+class Commands(TyperGroup):
+    """All commands; what they raise on purpose becomes one line on stderr and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise SystemExit(CLOSED_PIPE) from None
+        except TPError as error:
+            note(f"error: {error}")
+            raise SystemExit(2) from None
+
+
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tpregistry {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The fastest checked tensor product for every E(3)-equivariant program.
+
+    Set TP_BACKEND=auto and run your program; these commands show, explain and prepare what then happens. Every command
+    has --json and lists its exit codes in its --help.
+    """
+
+
+app.command("list", short_help="Backends and hosts, and what keeps one from use.")(list_backends)
+app.command("doctor", short_help="Is everything in place? If not, what mends it.")(doctor)
+app.command("explain", short_help="What would run for a problem, and why.")(explain)
+app.command("autotune", cls=AutotuneCommand, short_help="Check and measure ahead of time.")(autotune)
+
+
+def run() -> None:
+    """Parse the command line and run it; always ends in SystemExit."""
+    stock = warnings.showwarning
+
+    def show(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+        """Warnings of ours are one calm line; those of others stay as they are."""
+        text = str(message)
+        ours = text.startswith("tpregistry:") or filename.startswith(os.path.dirname(os.path.dirname(__file__)))
+        note(f"warning: {text.removeprefix('tpregistry: ')}") if ours else stock(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+    try:
+        app(prog_name="tpregistry")
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """What is still buffered goes out now; a reader that left early (`| head`) is no error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,143 @@
+"""What is known of a problem here and now, as plain data: the decision that is due, the record, every candidate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tpregistry.cli.checks.setup import values_of
+from tpregistry.cli.list_backends import as_json
+from tpregistry.select import Candidate, Choice, Source, select
+from tpregistry.session import Resolution
+from tpregistry.settings import Settings
+from tpregistry.store import Entry, Outcome, Record
+
+
+def of(resolution: Resolution) -> dict[str, Any]:
+    """The explanation of one problem."""
+    problem, record = resolution.problem, resolution.record
+    return {
+        "text": str(problem),
+        "digest": problem.digest,
+        "problem": problem.to_json(),
+        "weights": problem.weight_numel,
+        "device": resolution.device,
+        "host": resolution.host.name,
+        "decision": decision(resolution),
+        "record": _record(record) if record else None,
+        "candidates": sorted((_candidate(c, record) for c in resolution.candidates), key=_rank),
+    }
+
+
+def settings_chain(settings: Settings) -> dict[str, Any]:
+    """Each setting's value and source, and what lost against it."""
+    values = {variable: {"value": value, "source": source} for variable, value, source in values_of(settings)}
+    return {"values": values, "shadowed": list(settings.shadowed)}
+
+
+def decision(resolution: Resolution) -> dict[str, Any]:
+    """What would be bound now without measuring, why, and what a program would measure first."""
+    if resolution.settings.backend.auto and resolution.problem.is_scaling:
+        why = "it only scales copies by scalars: never worth a kernel"
+        return _decided(resolution, Choice((resolution.host.name,), Source.RULE), why, ())
+    choice, asked = (_choice(resolution, may_measure=may) for may in (False, resolution.frame.may_measure()))
+    return _decided(resolution, choice, _why(resolution, choice), asked.order if asked.measure else ())
+
+
+def _choice(resolution: Resolution, *, may_measure: bool) -> Choice:
+    return select(resolution.candidates, resolution.settings, resolution.record, may_measure=may_measure)
+
+
+def _decided(resolution: Resolution, choice: Choice, why: str, measured: tuple[str, ...]) -> dict[str, Any]:
+    chosen = choice.order[0] if choice.order else None
+    ratio = resolution.record.ratio(chosen) if resolution.record and chosen else None
+    first = [name for name in measured if name != resolution.host.name]
+    return {"backend": chosen, "source": choice.source.value, "why": why, "ratio": ratio, "would_measure": first}
+
+
+def _why(resolution: Resolution, choice: Choice) -> str:
+    """The rule of `select` that led here, in words."""
+    text, name = resolution.settings.backend.text, resolution.host.name
+    if not choice.order:
+        ends = {"error": "an error (TP_FALLBACK=error)", "warn": f"a warning, and {name} runs", "host": f"{name} runs"}
+        return f"TP_BACKEND={text} cannot do it: {ends[resolution.settings.fallback.value]}"
+    reasons = {
+        Source.OFF: "TP_BACKEND=off",
+        Source.RECORD: "the record's winner" + _unfinished(resolution.record),
+        Source.FORCED: f"TP_BACKEND={text} asks for it; it is checked before it is used",
+        Source.PREFERENCE: f"the first in TP_BACKEND={text} that can do it",
+        Source.HEURISTIC: f"{_no_record(resolution)}, and nothing unmeasured is preferred to {name}",
+    }
+    return reasons.get(choice.source, "")
+
+
+def _unfinished(record: Record | None) -> str:
+    left = [entry.backend for entry in record.entries if entry.outcome is Outcome.NOT_BUILT] if record else []
+    return f", but {', '.join(left)} did not fit into its budget" if left else ""
+
+
+def _no_record(resolution: Resolution) -> str:
+    if resolution.record is None:
+        return "there is no record"
+    if resolution.settings.tune.value == "force":
+        return "TP_TUNE=force sets the record aside"
+    return "the record holds no winner that is here in the measured versions"
+
+
+def _record(record: Record) -> dict[str, Any]:
+    kept = {name: getattr(record, name) for name in ("created", "seconds", "batch", "winner", "host", "environment")}
+    return kept | {"tpregistry": record.tpregistry}
+
+
+def _candidate(candidate: Candidate, record: Record | None) -> dict[str, Any]:
+    entry = record.entry(candidate.name) if record else None
+    return {
+        "name": candidate.name,
+        "family": candidate.family,
+        "state": state(candidate, entry),
+        "supported": candidate.ok,
+        "host": candidate.host,
+        "reasons": [as_json(reason) for reason in candidate.reasons],
+        "estimated_build_seconds": candidate.build_seconds,
+        "versions": dict(candidate.versions),
+        "ratio": record.ratio(candidate.name) if record else None,
+        "measured": _entry(entry) if entry else None,
+    }
+
+
+def state(candidate: Candidate, entry: Entry | None) -> str:
+    """One or two words for where a candidate stands: host, unsupported, not measured yet, stale, or its outcome."""
+    if candidate.host:
+        return "host"
+    if not candidate.ok:
+        return "unsupported"
+    if entry is None or entry.outcome is Outcome.UNSUPPORTED:
+        return "not measured yet"
+    return entry.outcome.value if entry.versions == dict(candidate.versions) else "stale"
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    worst = max(entry.evidence, key=lambda name: _share(entry.evidence[name]), default=None)
+    return {
+        "outcome": entry.outcome.value,
+        "engine": entry.engine,
+        "reasons": list(entry.reasons),
+        "checks": len(entry.evidence),
+        "worst_check": worst,
+        "worst_share": _share(entry.evidence[worst]) if worst else None,
+        "evidence": entry.evidence,
+        "median_us": entry.median_us,
+        "samples": len(entry.samples_us),
+        "build_seconds": entry.build_seconds,
+        "versions": entry.versions,
+    }
+
+
+def _share(pair: list[float]) -> float:
+    """Error over tolerance: above 1 is wrong; NaN counts as infinitely wrong."""
+    error, tolerance = pair
+    return error / tolerance if error == error and tolerance > 0 else float("inf") if error != 0 else 0.0
+
+
+def _rank(candidate: dict[str, Any]) -> tuple[bool, float, str]:
+    """Supported ones first, fastest first."""
+    return not candidate["supported"], -(candidate["ratio"] or 0.0), candidate["name"]
