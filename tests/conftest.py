@@ -16,6 +16,7 @@ with contextlib.suppress(ImportError):
 
 from tpregistry import discovery, session, settings
 from tpregistry.store import open_store
+from tpregistry_e3nn.adapter import Adapter
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,15 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
     yield
     forget()
+
+
+@pytest.fixture
+def patched() -> Iterator[Adapter]:
+    """A patched e3nn, given back afterwards."""
+    adapter = Adapter()
+    adapter.patch()
+    yield adapter
+    adapter.unpatch()
 
 
 def forget() -> None:

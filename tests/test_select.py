@@ -6,6 +6,8 @@ import pytest
 
 from tests.test_problem import PROBLEM
 from tpregistry.backend import Reason
+from tpregistry.irreps import Irreps
+from tpregistry.problem import Mode, Path
 from tpregistry.select import Candidate, Choice, Source, select
 from tpregistry.settings import Request, Settings, Tune
 from tpregistry.store import Entry, Outcome, Record
@@ -29,7 +31,7 @@ TUNED = record("cg-hoist", e3nn=9.0, cg_dense=5.0, cg_hoist=3.0)
 
 
 def choose(text: str, known: Record | None = None, tune: Tune = Tune.MISS, may_measure: bool = True) -> Choice:
-    return select(ALL, Settings(Request.parse(text), tune), known, may_measure=may_measure)
+    return select(PROBLEM, ALL, Settings(Request.parse(text), tune), known, may_measure=may_measure)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,13 @@ def test_nothing_unmeasured_is_preferred_to_the_host(tune: Tune) -> None:
     assert choose("auto", tune=tune) == Choice(("e3nn",), Source.HEURISTIC)
 
 
+def test_scalings_stay_with_the_host() -> None:
+    scaling = PROBLEM.at(paths=(Path(0, 0, 0, Mode.UUU, True, 1.0),), irreps_in2=Irreps.parse("4x0e"))
+    assert select(scaling, ALL, Settings(), None, may_measure=True) == Choice(("e3nn",), Source.RULE)
+    forced = Settings(Request.parse("cg-dense"))
+    assert select(scaling, ALL, forced, None, may_measure=True) == Choice(("cg-dense",), Source.FORCED)
+
+
 def test_nothing_is_measured_where_it_must_not_be() -> None:
     assert not choose("auto", may_measure=False).measure
     assert choose("cg", may_measure=False) == Choice(("cg-dense", "cg-hoist"), Source.FORCED)
@@ -67,7 +76,7 @@ def test_force_measures_again() -> None:
 
 def test_a_new_version_of_the_winner_or_the_host_voids_a_record_and_a_newcomer_does_not() -> None:
     def source(*candidates: Candidate) -> Source:
-        return select(candidates, Settings(), TUNED, may_measure=True).source
+        return select(PROBLEM, candidates, Settings(), TUNED, may_measure=True).source
 
     newer = (("tpregistry", "2"),)
     newcomer = Candidate("cg-new", "cg", versions=newer)

@@ -3,13 +3,12 @@
 Everything here is imported on first use: a program that only has TP_BACKEND set pays for a finder, nothing more.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tpregistry.api import autotune as autotune
     from tpregistry.api import decisions as decisions
     from tpregistry.api import explain as explain
@@ -32,10 +31,11 @@ _HOMES = {
     "Irreps": "tpregistry.irreps",
     "use": "tpregistry.settings",
 }
-__all__ = sorted(_HOMES)
+__all__ = ["Backend", "Face", "Irreps", "Kernel", "Path", "Problem", "Reason", "Verdict", "autotune", "decisions", "explain"]
+__all__ += ["patch", "unpatch", "use"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'tpregistry' has no attribute {name!r}; it has {', '.join(__all__)}")
     from importlib import import_module

@@ -6,6 +6,7 @@ module is imported to list it, so it must import neither a framework nor a kerne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -59,24 +60,26 @@ class Verdict:
 
 
 class Kernel(Protocol):
-    """What a backend builds for one problem.
+    """What a backend builds for one problem: a function made of the framework's own differentiable functions.
 
     Called with the operands ``x (batch, dim_in1)``, ``y (batch, dim_in2)`` and ``w (batch, weight_numel)``, or
     ``(weight_numel,)`` where weights are shared; returns ``out (batch, dim_out)`` in fresh memory. ``engine`` says what
-    really runs. A kernel that is ``differentiable`` is made of the framework's own differentiable functions, to any
-    order. Any other has `vjp`: the kernel of all gradients, called with the operands and then the cotangents of the
-    outputs, returning a tuple of one gradient per operand; and that kernel has `vjp` in turn.
+    really runs.
     """
 
     engine: str
-    differentiable: bool
+    __call__: Callable[..., Any]
 
-    def __call__(self, *operands: Any) -> Any:
-        """Compute."""
-        ...
+
+class OpaqueKernel(Kernel, Protocol):
+    """A kernel that the framework cannot differentiate, and that brings its derivatives itself."""
 
     def vjp(self) -> Kernel:
-        """The kernel of the gradients of this one."""
+        """The kernel of all gradients.
+
+        Called with the operands and then the cotangents of the outputs; returns a tuple of one gradient per operand. It
+        has a `vjp` in turn, unless it is made of differentiable functions.
+        """
         ...
 
 

@@ -2,9 +2,8 @@
 
 The wheel's start-up file calls `install` where TP_BACKEND is set. Adapters name the modules they wait for in their entry
 points; those are read when torch or jax is first imported, which takes long enough for it not to be noticed.
+No `__future__` or `typing` is imported here or in the package's `__init__`: that would take longer than all the rest.
 """
-
-from __future__ import annotations
 
 import os
 import sys
@@ -36,10 +35,10 @@ class Finder:
     """Finds nothing itself: it lets the others find, and patches a host's module right after its import."""
 
     def __init__(self) -> None:
-        self._watched = set(FRAMEWORKS)
+        self._watched: set[str] = set(FRAMEWORKS)
         self._busy = False
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+    def find_spec(self, name, path=None, target=None):
         """A spec whose loader also patches, for the few modules that are watched; None for all others."""
         if name not in self._watched or self._busy:
             return None
@@ -48,8 +47,8 @@ class Finder:
             spec = next(filter(None, (f.find_spec(name, path, target) for f in sys.meta_path if f is not self)), None)
         finally:
             self._busy = False
+        self._watched.discard(name)
         if name in FRAMEWORKS:
-            self._watched.discard(name)
             self.watch_hosts()
             return spec
         if spec is not None and spec.loader is not None:
@@ -66,11 +65,10 @@ class Finder:
             else:
                 self._watched.add(point.name)
 
-    def _patch_after(self, loader: object, name: str) -> None:
+    def _patch_after(self, loader, name: str) -> None:
         execute = loader.exec_module
 
-        def exec_module(module: object) -> None:
-            self._watched.discard(name)
+        def exec_module(module) -> None:
             execute(module)
             patch(name)
 
@@ -78,11 +76,18 @@ class Finder:
 
 
 def patch(name: str) -> None:
-    """Let the adapter of a module patch it; whatever goes wrong, the program runs on stock code, with one warning."""
+    """Let the adapter of a module patch it; whatever goes wrong, the program runs on stock code, with one warning.
+
+    A setting that means nothing is the user's to mend, so that error stays one.
+    """
+    from tpregistry.errors import SettingError
+
     try:
         from tpregistry.api import adapter
 
         adapter(name).patch()
+    except SettingError:
+        raise
     except Exception as error:
         import warnings
 

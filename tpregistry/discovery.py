@@ -113,7 +113,7 @@ def load(group: str, name: str) -> Any:
         def list_entry_points(self) -> list[metadata.EntryPoint]:
             return list(metadata.entry_points(group=self.namespace))
 
-    def fail(manager: Any, point: Any, error: Exception) -> None:
+    def fail(manager: Any, point: Any, error: BaseException) -> None:
         raise error
 
     return FreshDriver(group, name, on_load_failure_callback=fail).driver

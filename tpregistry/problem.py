@@ -144,9 +144,11 @@ class Problem:
         required = {"irreps_in1", "irreps_in2", "irreps_out", "paths", "shared_weights"}
         _require(set(data) <= known, f"unknown fields of a problem: {sorted(set(data) - known)}")
         _require(required <= set(data), f"a problem lacks the fields {sorted(required - set(data))}")
-        irreps = {name: Irreps.parse(data[name]) for name in ("irreps_in1", "irreps_in2", "irreps_out")}
-        paths = tuple(Path(**(path | {"mode": Mode(path["mode"])})) for path in data["paths"])
-        return cls(**(data | irreps | {"paths": paths}))
+        given: dict[str, Any] = dict(data)
+        for name in ("irreps_in1", "irreps_in2", "irreps_out"):
+            given[name] = Irreps.parse(data[name])
+        given["paths"] = tuple(Path(**(path | {"mode": Mode(path["mode"])})) for path in data["paths"])
+        return cls(**given)
 
     @cached_property
     def digest(self) -> str:

@@ -29,7 +29,10 @@ class Progress:
     def show(self, message: str) -> None:
         """Say what is being done now."""
         if self._status is not None:
-            self._status.update(f"tpregistry: tuning {self._title}: {message}")
+            from rich.text import Text
+
+            line = f"tpregistry: tuning {self._title}: {message}"
+            self._status.update(Text(line, no_wrap=True, overflow="ellipsis"))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._status is not None:

@@ -2,9 +2,10 @@
 
 The rule, in order:
 1. ``off``: the host.
-2. Names in TP_BACKEND: the members of the first name that can do the problem, then those of the next, and so on. Among
+2. ``auto``, and the problem only scales copies by scalars (gates, norms): the host; no kernel is worth its call there.
+3. Names in TP_BACKEND: the members of the first name that can do the problem, then those of the next, and so on. Among
    the members of a family, the record's order, else they are measured where that is allowed.
-3. ``auto``: the winner of a valid record; else all that can do the problem are measured; where measuring is not
+4. ``auto``: the winner of a valid record; else all that can do the problem are measured; where measuring is not
    allowed, the host (nothing unmeasured is preferred to it).
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tpregistry.backend import Reason
+from tpregistry.problem import Problem
 from tpregistry.settings import Settings, Tune
 from tpregistry.store.record import Record
 
@@ -61,11 +63,15 @@ class Choice:
     measure: bool = False
 
 
-def select(candidates: tuple[Candidate, ...], settings: Settings, record: Record | None, *, may_measure: bool) -> Choice:
+def select(
+    problem: Problem, candidates: tuple[Candidate, ...], settings: Settings, record: Record | None, *, may_measure: bool
+) -> Choice:
     """The rule above. ``may_measure`` is false in programs of several processes and while something is captured."""
     host = next(candidate.name for candidate in candidates if candidate.host)
     if settings.backend.off:
         return Choice((host,), Source.OFF)
+    if settings.backend.auto and problem.is_scaling:
+        return Choice((host,), Source.RULE)
     able = tuple(c for c in candidates if (c.ok and not any(c.answers_to(name) for name in settings.backend.excluded)) or c.host)
     known = record if record is not None and settings.tune is not Tune.FORCE and valid(record, candidates) else None
     tunable = may_measure and settings.tune in (Tune.MISS, Tune.FORCE)

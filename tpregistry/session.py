@@ -126,11 +126,12 @@ class Resolution:
         """The same settings, but trusting the record that was just made."""
         return replace(self.settings, tune=Tune.OFF)
 
+    def foresee(self, settings: Settings | None = None, *, may_measure: bool) -> Choice:
+        """What `select` says, with what is known now; nothing runs."""
+        return select(self.problem, self.candidates, settings or self.settings, self.record, may_measure=may_measure)
+
     def _select(self, settings: Settings | None = None) -> Choice:
-        if self.settings.backend.auto and self.problem.is_scaling:
-            self.notes.append("it only scales copies by scalars: never worth a kernel")
-            return Choice((self.host.name,), Source.RULE)
-        choice = select(self.candidates, settings or self.settings, self.record, may_measure=self.frame.may_measure())
+        choice = self.foresee(settings, may_measure=self.frame.may_measure())
         if self.settings.tune is Tune.REQUIRE and choice.source is Source.HEURISTIC:
             raise NotTuned(f"TP_TUNE=require, but there is no valid record of {self.problem}; run `tpregistry autotune` first")
         return choice
@@ -141,11 +142,14 @@ class Resolution:
         with Progress(self.problem, self.settings) as progress:
             bench = self._bench(progress.show)
             try:
-                self.record = tune(bench, contestants, self._versions(self.host.name), skipped)
+                found = tune(bench, contestants, self._versions(self.host.name), skipped)
             except Exception as error:  # tuning must never end a program that runs without it
                 warnings.warn(f"tpregistry: tuning {self.problem} failed ({type(error).__name__}: {error})", stacklevel=2)
                 return
-        self.store.put(self.record)
+        if found.winner is None and self.record is not None and self.record.winner is not None:
+            return  # a budget too small to measure anything does not undo a record
+        self.record = found
+        self.store.put(found)
 
     def _bench(self, show: Callable[[str], None]) -> Bench:
         return Bench(self.problem, self.host, self.frame, self.device, time.perf_counter() + self.settings.budget, show)

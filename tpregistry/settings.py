@@ -82,7 +82,7 @@ class Settings:
 
     backend: Request = Request("auto")
     tune: Tune = Tune.MISS
-    budget: float = 5.0
+    budget: float = 10.0
     fallback: Fallback = Fallback.ERROR
     cache_dir: Path | None = None
     plugins: tuple[str, ...] = ()
@@ -125,12 +125,12 @@ _READERS: dict[str, Any] = {
 }
 VARIABLES = {name: f"TP_{name.upper()}" for name in _READERS}
 
-_override: ContextVar[Settings | None] = ContextVar("tpregistry_settings", default=None)
+override: ContextVar[Settings | None] = ContextVar("tpregistry_settings", default=None)
 
 
 def current() -> Settings:
     """The settings in force here and now."""
-    return _override.get() or process_settings()
+    return override.get() or process_settings()
 
 
 @lru_cache(maxsize=1)
@@ -149,11 +149,11 @@ def use(backend: str | None = None, **changes: str | float | Path) -> Iterator[S
     """
     arguments = {"backend": backend} if backend is not None else {}
     arguments |= {name: str(value) for name, value in changes.items()}
-    token = _override.set(_changed(current(), tuple(sorted(arguments.items()))))
+    token = override.set(_changed(current(), tuple(sorted(arguments.items()))))
     try:
         yield current()
     finally:
-        _override.reset(token)
+        override.reset(token)
 
 
 @cache

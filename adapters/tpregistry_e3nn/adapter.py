@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tpregistry.errors import Unsupported
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
 
@@ -59,10 +60,13 @@ class Adapter:
                     continue
 
     def host(self, problem: Problem, device: str) -> Host:
-        """e3nn's code for a problem that comes without a module."""
-        from tpregistry_e3nn import NAME
+        """e3nn's code for a problem that comes without a module. Raises Unsupported where e3nn has no such module."""
+        from tpregistry_e3nn import NAME, E3nn
         from tpregistry_e3nn.host import ModuleKernel, module_for
 
+        verdict = E3nn().supports(problem, device)
+        if not verdict.ok:
+            raise Unsupported(f"{NAME} has no module for {problem}, so there is nothing to check against", verdict.reasons)
         exact = functools.partial(module_for, problem.at(dtype="float64"), device)
         return Host(NAME, ModuleKernel(module_for(problem, device)), lambda: ModuleKernel(exact()))
 

@@ -46,7 +46,8 @@ def dispatch(module: Any, x: Any, y: Any, weight: Any) -> torch.Tensor:
 
 def forward(self, x, y, weight: Optional[torch.Tensor] = None):  # noqa: UP045
     """Evaluate the weighted tensor product of x (..., irreps_in1.dim) and y (..., irreps_in2.dim); see e3nn."""
-    if not torch.jit.is_scripting():  # noqa: SIM102 - alone, so that TorchScript drops the branch unread
+    # Alone in its `if`, so that TorchScript drops the branch unread.
+    if not torch.jit.is_scripting():  # noqa: SIM102  # pyright: ignore[reportPrivateImportUsage]
         if not torch.compiler.is_compiling():
             return dispatch(self, x, y, weight)
     torch._assert(x.shape[-1] == self._in1_dim, "Incorrect last dimension for x")

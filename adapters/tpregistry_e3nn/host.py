@@ -16,8 +16,6 @@ from tpregistry_e3nn.describe import MAIN, describe
 class ModuleKernel:
     """The generated code of a TensorProduct, called with explicit weights; untouched by any patch."""
 
-    differentiable = True
-
     def __init__(self, module: Any) -> None:
         self._main = getattr(module, MAIN)
         self.engine = "TorchScript" if isinstance(self._main, torch.jit.ScriptModule) else "torch.fx"
@@ -26,10 +24,6 @@ class ModuleKernel:
         """See `tpregistry.backend.Kernel`."""
         return self._main(x, y, w)
 
-    def vjp(self) -> Any:
-        """Never asked for: autograd differentiates e3nn's code."""
-        raise NotImplementedError("a differentiable kernel is differentiated by autograd")
-
 
 def host_of(module: Any) -> Host:
     """The live module as the host; the reference is its float64 copy, rounded coefficients and all."""
@@ -37,7 +31,7 @@ def host_of(module: Any) -> Host:
 
 
 def module_for(problem: Problem, device: str) -> Any:
-    """A TensorProduct that computes a problem, on any e3nn line. Raises Unreadable where e3nn has no such module.
+    """A TensorProduct that computes a problem, on any e3nn line.
 
     e3nn takes the square root of path weights, so they are given squared; signs and roundings go into its 3j buffers.
     """

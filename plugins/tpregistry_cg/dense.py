@@ -19,7 +19,8 @@ class DenseKernel(PortableKernel):
         """One matrix per pair of pieces; its columns are the outputs of the pair's terms, one after the other."""
 
         def pair(number: int) -> tuple[Segment, Segment]:
-            return terms[number].factors[:2]
+            x, y = terms[number].factors[:2]
+            return x, y
 
         order = sorted(range(len(terms)), key=lambda number: str(pair(number)))
         self._groups = []

@@ -18,7 +18,6 @@ Tensor = torch.Tensor
 class PortableKernel:
     """out = sum of paths, each a product of x and y weighed by w; made of differentiable torch functions alone."""
 
-    differentiable = True
     engine = "torch"
 
     def __init__(self, problem: Problem, device: str) -> None:
@@ -48,10 +47,6 @@ class PortableKernel:
             sums[start] = sums[start] + value if start in sums else value
         parts = [sums[start] if start in sums else x.new_zeros(len(x), size) for start, size in self._pieces if size]
         return torch.cat(parts, dim=1) if parts else x.new_zeros(len(x), 0)
-
-    def vjp(self) -> PortableKernel:
-        """Never asked for: autograd differentiates this kernel."""
-        raise NotImplementedError("a differentiable kernel is differentiated by autograd")
 
 
 def read(segment: Segment, operand: Tensor) -> Tensor:

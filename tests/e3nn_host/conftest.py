@@ -1,6 +1,6 @@
-"""A patched e3nn for the tests of its adapter, given back afterwards."""
+"""What the tests of the e3nn adapter share: a product as in message passing, its inputs, and the stock answer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,11 +11,8 @@ from tpregistry_e3nn.adapter import Adapter
 
 
 @pytest.fixture(autouse=True)
-def patched() -> Iterator[Adapter]:
-    adapter = Adapter()
-    adapter.patch()
-    yield adapter
-    adapter.unpatch()
+def _always_patched(patched: Adapter) -> None:
+    """Every test here runs on a patched e3nn."""
 
 
 MESSAGE = ("8x0e+8x1o+4x2e", "0e+1o+2e", "8x0e+8x1o+8x1o+4x1o+8x2e+4x2e")

@@ -17,7 +17,14 @@ def ran_on(backend: str) -> int:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("x_lead", "y_lead", "w_lead"),
-    [((7,), (7,), (7,)), ((2, 3), (2, 3), (2, 3)), ((5, 1), (1, 4), (5, 4)), ((), (6,), (6,)), ((6,), (), (6,)), ((3,), (3,), (1,))],
+    [
+        ((7,), (7,), (7,)),
+        ((2, 3), (2, 3), (2, 3)),
+        ((5, 1), (1, 4), (5, 4)),
+        ((), (6,), (6,)),
+        ((6,), (), (6,)),
+        ((3,), (3,), (1,)),
+    ],
 )
 def test_leading_dimensions_and_broadcasting(convolution, backend, x_lead, y_lead, w_lead) -> None:
     module = convolution()

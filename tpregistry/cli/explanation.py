@@ -6,7 +6,7 @@ from typing import Any
 
 from tpregistry.cli.checks.setup import values_of
 from tpregistry.cli.list_backends import as_json
-from tpregistry.select import Candidate, Choice, Source, select
+from tpregistry.select import Candidate, Choice, Source
 from tpregistry.session import Resolution
 from tpregistry.settings import Settings
 from tpregistry.store import Entry, Outcome, Record
@@ -36,15 +36,8 @@ def settings_chain(settings: Settings) -> dict[str, Any]:
 
 def decision(resolution: Resolution) -> dict[str, Any]:
     """What would be bound now without measuring, why, and what a program would measure first."""
-    if resolution.settings.backend.auto and resolution.problem.is_scaling:
-        why = "it only scales copies by scalars: never worth a kernel"
-        return _decided(resolution, Choice((resolution.host.name,), Source.RULE), why, ())
-    choice, asked = (_choice(resolution, may_measure=may) for may in (False, resolution.frame.may_measure()))
+    choice, asked = (resolution.foresee(may_measure=may) for may in (False, resolution.frame.may_measure()))
     return _decided(resolution, choice, _why(resolution, choice), asked.order if asked.measure else ())
-
-
-def _choice(resolution: Resolution, *, may_measure: bool) -> Choice:
-    return select(resolution.candidates, resolution.settings, resolution.record, may_measure=may_measure)
 
 
 def _decided(resolution: Resolution, choice: Choice, why: str, measured: tuple[str, ...]) -> dict[str, Any]:
@@ -62,6 +55,7 @@ def _why(resolution: Resolution, choice: Choice) -> str:
         return f"TP_BACKEND={text} cannot do it: {ends[resolution.settings.fallback.value]}"
     reasons = {
         Source.OFF: "TP_BACKEND=off",
+        Source.RULE: "it only scales copies by scalars: never worth a kernel",
         Source.RECORD: "the record's winner" + _unfinished(resolution.record),
         Source.FORCED: f"TP_BACKEND={text} asks for it; it is checked before it is used",
         Source.PREFERENCE: f"the first in TP_BACKEND={text} that can do it",

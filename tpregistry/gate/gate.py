@@ -10,7 +10,7 @@ import numpy as np
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Frame, Host, Observed
 from tpregistry.gate.blocks import Blocks, largest_error, scales
-from tpregistry.gate.cases import ODD, Case, cases, turn_vector
+from tpregistry.gate.cases import ODD, Case, cases, fitting_batch, turn_vector
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
 
@@ -69,11 +69,8 @@ class Yardstick:
         self.cases = cases(problem, seed, self._bucket_tiles())
 
     def _bucket_tiles(self) -> int:
-        """Copies of the main case that make up the batch bucket, within an eighth of the free memory."""
-        one = 8 * ODD * sum(op.dim for op in (self.problem.irreps_in1, self.problem.irreps_in2, self.problem.irreps_out))
-        one += 8 * ODD * (0 if self.problem.shared_weights else self.problem.weight_numel)
-        room = self.frame.free_bytes(self.device) // 8
-        return int(max(1, min(self.problem.batch // ODD, room // max(1, 8 * one))))
+        """Copies of the main case that make up the batch bucket."""
+        return max(1, fitting_batch(self.problem, self.frame.free_bytes(self.device)) // ODD)
 
     def observe(self, kernel: Kernel, case: Case, dtype: str | None = None) -> Observed:
         """A kernel on a case."""

@@ -55,5 +55,6 @@ def _write(segment: Segment, array: Array, value: Array) -> None:
     stored = value
     if segment.gather is not None:
         stored = np.zeros((len(value), *segment.shape), value.dtype)
-        np.add.at(stored, (slice(None), list(segment.gather)), value)
+        for place, position in enumerate(segment.gather):
+            stored[:, position] += value[:, place]
     array[..., segment.start : segment.stop] += stored.reshape(*array.shape[:-1], segment.stop - segment.start)

@@ -38,4 +38,4 @@ def _generators(degree: int) -> Array:
     spin_y = (raising - raising.T) / 2j
     basis = real_to_complex(degree)
     spins = (spin_x, spin_y, np.diag(m).astype(np.complex128))
-    return np.stack([(basis.conj().T @ (-1j * spin) @ basis).real for spin in spins])
+    return np.stack([(basis.conj().T @ (1j * spin.conj()) @ basis).real for spin in spins])

@@ -89,5 +89,6 @@ class Record:
 
 
 def _entry(data: dict[str, Any]) -> Entry:
-    tuples: dict[str, Any] = {"reasons": tuple(data["reasons"]), "samples_us": tuple(map(float, data["samples_us"]))}
-    return Entry(**(data | tuples | {"outcome": Outcome(data["outcome"])}))
+    fields: dict[str, Any] = data | {"reasons": tuple(data["reasons"]), "outcome": Outcome(data["outcome"])}
+    fields["samples_us"] = tuple(map(float, data["samples_us"]))
+    return Entry(**fields)

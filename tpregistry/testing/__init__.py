@@ -1,7 +1,7 @@
 """For those who write backends, and for our own tests: a loopback backend, faulty kernels, and problems to try them on."""
 
-from tpregistry.testing.faulty import FAULTS, faulty_kernel
+from tpregistry.testing.faulty import FAULTS, applies, faulty_kernel
 from tpregistry.testing.loopback import Loopback, PlanKernel
 from tpregistry.testing.zoo import random_problem
 
-__all__ = ["FAULTS", "Loopback", "PlanKernel", "faulty_kernel", "random_problem"]
+__all__ = ["FAULTS", "Loopback", "PlanKernel", "applies", "faulty_kernel", "random_problem"]

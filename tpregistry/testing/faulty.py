@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from tpregistry.backend import Kernel
+from tpregistry.backend import Kernel, OpaqueKernel
 from tpregistry.plan import Plan, Term, plan_tensor_product
 from tpregistry.problem import Problem
 from tpregistry.testing.loopback import PlanKernel
@@ -21,10 +21,9 @@ Change = Callable[[tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
 class Faulty:
     """An honest kernel whose results at one order of derivatives (0, 1 or 2) go through a change."""
 
-    kernel: Kernel
+    kernel: OpaqueKernel
     level: int
     change: Change
-    differentiable: bool = False
     engine: str = "faulty"
 
     def __call__(self, *operands: Any) -> Any:
@@ -37,12 +36,21 @@ class Faulty:
 
     def vjp(self) -> Faulty:
         """One order up."""
-        return Faulty(self.kernel.vjp(), self.level - 1, self.change)
+        return Faulty(cast(OpaqueKernel, self.kernel.vjp()), self.level - 1, self.change)
 
 
 def faulty_kernel(problem: Problem, fault: str, generator: np.random.Generator) -> Kernel:
     """A kernel of a problem with one of FAULTS in it."""
     return FAULTS[fault](problem, plan_tensor_product(problem), generator)
+
+
+def applies(problem: Problem, fault: str) -> bool:
+    """Whether a problem has room for a fault: weights whose gradient may be off, an input that holds the result."""
+    if fault == "one weight gradient block off by 1 %":
+        return problem.weight_numel > 0
+    if fault == "returns a view of its input":
+        return problem.irreps_out.dim <= max(problem.irreps_in1.dim, problem.irreps_in2.dim)
+    return True
 
 
 def _wrong_sign(problem: Problem, plan: Plan, generator: np.random.Generator) -> Kernel:
@@ -114,14 +122,13 @@ def _mutates(problem: Problem, plan: Plan, generator: np.random.Generator) -> Ke
 
 
 def _view_of_input(problem: Problem, plan: Plan, generator: np.random.Generator) -> Kernel:
-    """The result lies in the memory of x, grown where it is too small."""
+    """The result is right, but lies in the memory of the longer of x and y."""
+    slot = int(problem.irreps_in2.dim > problem.irreps_in1.dim)
 
     def change(operands: tuple[Any, ...], results: tuple[Any, ...]) -> tuple[Any, ...]:
-        storage = operands[0].detach().untyped_storage()
-        if storage.nbytes() < results[0].untyped_storage().nbytes():
-            storage.resize_(results[0].untyped_storage().nbytes())
-        view = results[0].new_empty(0).set_(storage, 0, results[0].shape)
-        return (view.copy_(results[0]),)
+        (result,) = results
+        view = operands[slot].detach().view(-1)[: result.numel()].view(result.shape)
+        return (view.copy_(result),)
 
     return Faulty(PlanKernel(plan), 0, change)
 

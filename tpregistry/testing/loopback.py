@@ -40,7 +40,6 @@ class Loopback:
 class PlanKernel:
     """A plan as a kernel on CPU torch tensors; its `vjp` is the kernel of the plan's `vjp`."""
 
-    differentiable = False
     engine = "numpy"
 
     def __init__(self, plan: Plan) -> None:

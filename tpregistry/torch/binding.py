@@ -17,18 +17,21 @@ from tpregistry.errors import TPError
 from tpregistry.frame import Host
 from tpregistry.problem import Problem, bucket
 from tpregistry.session import Decision
-from tpregistry.settings import current
+from tpregistry.settings import override, process_settings
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.guard import left_to_host
 
 Tensor = torch.Tensor
 Function = Callable[[Tensor, Tensor, Tensor], Tensor]
 
+_grad_enabled = torch.is_grad_enabled
+_deterministic = torch._C._get_deterministic_algorithms
+
 WATCHED = 8
 """Gradient calls per module, and then one in 64, whose backward is watched for second order."""
 
 
-class Unreadable(Exception):
+class Unreadable(TPError):
     """A module whose function is not one that a problem can describe; its host's code runs."""
 
 
@@ -71,17 +74,18 @@ class Hook:
         if rule is not None:
             session.made.left_to_host[rule] += 1
             return stock()
-        shape = x.shape
-        if not (x.dim() == y.dim() == 2 and 0 < shape[0] == y.shape[0] and (w.dim() == 1 or w.shape[0] == shape[0])):
+        shape, others, weights = x.shape, y.shape, w.shape
+        batch = shape[0] if len(shape) == len(others) == 2 else 0
+        if not batch or others[0] != batch or (weights[0] != batch and len(weights) != 1):
             return self._call_any_shape(module, bindings, stock, x, y, w)
-        grad = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad or w.requires_grad)
+        grad = _grad_enabled() and (x.requires_grad or y.requires_grad or w.requires_grad)
         key = (
-            shape[0].bit_length() >> 1,  # one per bucket, see `problem.bucket`
+            batch.bit_length() >> 1,  # one per bucket, see `problem.bucket`
             bindings.order if grad else 0,
             x.dtype,
             x.device,
-            current(),
-            torch.are_deterministic_algorithms_enabled(),
+            override.get() or process_settings(),  # `settings.current`, without the call
+            _deterministic(),
         )
         found = bindings.bound.get(key)
         if found is None:
@@ -111,9 +115,8 @@ class Hook:
         if 0 in lead:
             session.made.left_to_host["empty batch"] += 1
             return stock()
-        flat = [tensor.expand(*lead, tensor.shape[-1]).reshape(-1, tensor.shape[-1]) for tensor in (x, y)]
-        weights = w.expand(*lead, w.shape[-1]).reshape(-1, w.shape[-1]) if per_sample else w
-        out = self.call(module, bindings, lambda: stock().reshape(flat[0].shape[0], -1), *flat, weights)
+        flat_x, flat_y, flat_w = (_flat(x, lead), _flat(y, lead), _flat(w, lead) if per_sample else w)
+        out = self.call(module, bindings, lambda: stock().flatten(0, -2), flat_x, flat_y, flat_w)
         return out.reshape(*lead, out.shape[-1])
 
     def _bind(self, module: Any, bindings: Bindings, key: Any, x: Tensor, y: Tensor, w: Tensor) -> Any:
@@ -123,10 +126,10 @@ class Hook:
             problem = self._problem(module, bindings, key, x, y, w)
             decision = session.resolve(problem, self.host(module, problem), "torch", str(x.device), settings)
             return (differentiable(decision.kernel) if decision.kernel else None), decision
-        except TPError:
-            raise
         except Unreadable as reason:
             return None, _Counting(str(reason))
+        except TPError:
+            raise
         except Exception as error:  # nothing of ours may end a program that runs without it
             warnings.warn(f"tpregistry: binding failed ({type(error).__name__}: {error}); the host's code runs", stacklevel=4)
             return None, _Counting(f"binding failed: {error}")
@@ -149,14 +152,21 @@ class Hook:
             return str(reason)
 
     def _lost(self, bindings: Bindings, key: Any, decision: Decision, stock: Callable[[], Tensor], error: Exception) -> Tensor:
-        """A kernel that raises in use: the error itself where it was forced, else the host's code from now on."""
-        if key[4].backend.forced:
+        """A kernel that raises in use: the error itself where it was forced, else the host's code from now on.
+
+        Checkpointing ends a recomputation by raising from within a kernel's torch functions: that is no failure.
+        """
+        if key[4].backend.forced or type(error).__module__ == "torch.utils.checkpoint":
             raise error
         out = stock()  # an error of the caller's own is raised here, by the host
         why = f"{decision.backend} raised {type(error).__name__}: {error}"
         warnings.warn(f"tpregistry: {why}; the host's code runs from now on", stacklevel=4)
         bindings.bound[key] = None, _Counting(why)
         return out
+
+
+def _flat(tensor: Tensor, lead: torch.Size) -> Tensor:
+    return tensor.expand(*lead, tensor.shape[-1]).reshape(lead.numel(), tensor.shape[-1])
 
 
 class _Counting:

@@ -12,13 +12,14 @@ from tpregistry.backend import Kernel
 
 
 def differentiable(kernel: Kernel) -> Callable[..., Any]:
-    """A function of the kernel's operands that autograd can differentiate; a differentiable kernel is one already."""
-    if kernel.differentiable:
+    """A function of the kernel's operands that autograd can differentiate; a kernel without a `vjp` is one already."""
+    vjp = getattr(kernel, "vjp", None)
+    if vjp is None:
         return kernel
 
     @cache
     def gradient() -> Callable[..., Any]:
-        return differentiable(kernel.vjp())
+        return differentiable(vjp())
 
     class Product(torch.autograd.Function):
         @staticmethod

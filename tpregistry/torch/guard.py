@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch.autograd import forward_ad
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
+_PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
-_functorch_level = torch._C._functorch.peek_interpreter_stack
+_functorch_level = torch._C._functorch.peek_interpreter_stack  # pyright: ignore[reportAttributeAccessIssue]
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _tracing = torch._C._get_tracing_state
 _autocast = torch._C._is_any_autocast_enabled
@@ -15,7 +15,8 @@ _autocast = torch._C._is_any_autocast_enabled
 
 def left_to_host(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> str | None:
     """The rule by which the host's own code runs this call, or None. Costs well under a microsecond."""
-    if type(x) not in _PLAIN or type(y) not in _PLAIN or type(w) not in _PLAIN:
+    plain = _PLAIN
+    if not (type(x) in plain and type(y) in plain and type(w) in plain):
         return "tensor subclass or proxy"
     if _functorch_level() is not None:
         return "functorch transform"

@@ -11,7 +11,7 @@ from tpregistry import __version__
 from tpregistry.backend import Backend, Kernel
 from tpregistry.frame import Frame, Host
 from tpregistry.gate import Yardstick, verify
-from tpregistry.gate.cases import draw
+from tpregistry.gate.cases import draw, fitting_batch
 from tpregistry.problem import Problem
 from tpregistry.store.record import Entry, Outcome, Record
 from tpregistry.tune.race import race, winner
@@ -57,11 +57,12 @@ def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[s
         entries[contestant.name], kernel = check(bench, contestant, yardstick)
         if kernel is not None:
             kernels[contestant.name] = kernel
-    batch = measured_batch(bench)
+    batch = fitting_batch(bench.problem, bench.frame.free_bytes(bench.device))
     bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
     samples = _race(bench, kernels, batch) if len(kernels) > 1 else {}
     timed = (replace(entry, samples_us=tuple(samples.get(name, ()))) for name, entry in entries.items())
-    best = winner(samples, bench.host.name) if samples else bench.host.name
+    unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
+    best = winner(samples, bench.host.name) if samples else None if unbuilt else bench.host.name
     return _record(bench, tuple(timed), best, batch)
 
 
@@ -80,16 +81,6 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
     reasons = tuple(f"TP190 wrong: {failure}" for failure in evidence.failures)
     done = replace(entry, outcome=outcome, engine=kernel.engine, reasons=reasons, evidence=evidence.to_json())
     return replace(done, build_seconds=time.perf_counter() - start), kernel if evidence.ok else None
-
-
-def measured_batch(bench: Bench) -> int:
-    """The bucket's batch, or as much of it as fits into half of the free memory with all gradients."""
-    problem = bench.problem
-    row = sum(irreps.dim for irreps in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out))
-    row += 0 if problem.shared_weights else problem.weight_numel
-    itemsize = {"float64": 8, "float32": 4}.get(problem.dtype, 2)
-    room = bench.frame.free_bytes(bench.device) // 2
-    return int(max(1, min(problem.batch, room // max(1, 16 * itemsize * row))))
 
 
 def _race(bench: Bench, kernels: dict[str, Kernel], batch: int) -> dict[str, list[float]]:

@@ -1,0 +1,125 @@
+"""A MACE of published size (128x0e+128x1o, correlation 3) on e3nn 0.4.4: energies, forces, stress and training."""
+
+import copy
+import io
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+from e3nn import o3
+from mace import data, modules
+from mace.calculators import MACECalculator
+from mace.tools import AtomicNumberTable, torch_geometric
+
+import tpregistry
+
+CUTOFF = 5.0
+
+
+pytestmark = pytest.mark.usefixtures("patched")
+
+
+@pytest.fixture(scope="module")
+def crystal():
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    atoms.rattle(0.05, seed=0)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return modules.ScaleShiftMACE(
+        r_max=CUTOFF,
+        num_bessel=8,
+        num_polynomial_cutoff=5,
+        max_ell=3,
+        interaction_cls=modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
+        interaction_cls_first=modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
+        num_interactions=2,
+        num_elements=2,
+        hidden_irreps=o3.Irreps("128x0e+128x1o"),
+        MLP_irreps=o3.Irreps("16x0e"),
+        atomic_energies=np.zeros(2),
+        avg_num_neighbors=30.0,
+        atomic_numbers=[11, 17],
+        correlation=3,
+        gate=torch.nn.functional.silu,
+        atomic_inter_scale=1.0,
+        atomic_inter_shift=0.0,
+    )
+
+
+def batch(atoms) -> dict[str, torch.Tensor]:
+    table = AtomicNumberTable([11, 17])
+    config = data.config_from_atoms(atoms)
+    graph = data.AtomicData.from_config(config, z_table=table, cutoff=CUTOFF)
+    return next(iter(torch_geometric.dataloader.DataLoader([graph], batch_size=1))).to_dict()
+
+
+def calls() -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for decision in tpregistry.decisions():
+        counts[decision.backend] = counts.get(decision.backend, 0) + decision.calls
+    return counts
+
+
+@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])
+def test_energy_forces_and_stress_of_a_calculator(backend, model, crystal) -> None:
+    def properties(request: str) -> tuple[float, np.ndarray, np.ndarray]:
+        atoms = crystal.copy()
+        atoms.calc = MACECalculator(models=[copy.deepcopy(model)], device="cpu", default_dtype="float32")
+        with tpregistry.use(request, budget=3):
+            return atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+
+    energy, forces, stress = properties("off")
+    ours = properties(backend)
+    scale = abs(forces).max()
+    assert abs(ours[0] - energy) < 1e-5 * max(1.0, abs(energy))
+    assert abs(ours[1] - forces).max() < 2e-5 * scale
+    assert abs(ours[2] - stress).max() < 2e-5 * abs(stress).max()
+    assert scale > 1e-3, "the crystal is rattled, so there are forces"
+    products = calls()
+    if backend != "auto":
+        assert products[backend] >= 4, "two convolutions and two skip connections"
+        assert set(products) <= {backend, "e3nn"}
+
+
+@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])
+def test_training_on_forces_gives_the_same_losses(backend, model, crystal) -> None:
+    def losses(request: str) -> list[float]:
+        trained = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(trained.parameters(), lr=1e-3)
+        found = []
+        with tpregistry.use(request, budget=3):
+            for _ in range(3):
+                out = trained(batch(crystal), training=True, compute_force=True)
+                loss = out["forces"].square().mean() + (out["energy"] - 1.0).square().mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                found.append(float(loss.detach()))
+        return found
+
+    stock = losses("off")
+    assert len(set(stock)) == 3, "the weights change from step to step"
+    np.testing.assert_allclose(losses(backend), stock, rtol=2e-4)
+    assert 2 in {decision.problem.derivatives for decision in tpregistry.decisions()}
+
+
+def test_whole_model_pickles_are_accelerated_and_stay_stock(model, crystal) -> None:
+    """Published MACE models are whole-module pickles: no constructor runs when they are loaded."""
+    file = io.BytesIO()
+    with tpregistry.use("cg-hoist"):
+        model(batch(crystal), compute_force=True)
+        torch.save(model, file)
+    assert b"tpregistry" not in file.getvalue()
+    file.seek(0)
+    loaded = torch.load(file, weights_only=False)
+    before = calls().get("cg-hoist", 0)
+    with tpregistry.use("cg-hoist"):
+        energy = loaded(batch(crystal), compute_force=False)["energy"]
+    assert calls()["cg-hoist"] > before
+    with tpregistry.use("off"):
+        torch.testing.assert_close(energy, loaded(batch(crystal), compute_force=False)["energy"], rtol=1e-5, atol=1e-5)

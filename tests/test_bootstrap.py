@@ -1,0 +1,95 @@
+"""How TP_BACKEND takes effect in a program that does not know us: through the start-up file, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+try:
+    import mace
+except ImportError:
+    pass
+import torch
+from e3nn import o3
+product = o3.TensorProduct("8x1o", "1o", "8x0e", [(0, 0, 0, "uvu", True)], shared_weights=False, internal_weights=False)
+print(float(product(torch.ones(4, 24), torch.ones(4, 3), torch.ones(4, 8)).sum()))
+import sys
+print("tpregistry" in sys.modules, "patched" if "tpregistry" in o3.TensorProduct.forward.__module__ else "stock")
+"""
+
+
+def run(tmp_path: Path, program: str = PROGRAM, flags: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")}
+    environ |= {"TP_CACHE_DIR": str(tmp_path / "records")} | variables
+    command = [sys.executable, *flags, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=tmp_path)
+
+
+def test_without_the_variable_nothing_of_ours_is_imported(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.stdout.split() == ["96.0" if "96.0" in done.stdout else done.stdout.split()[0], "False", "stock"]
+    assert done.stderr == "" or "tpregistry" not in done.stderr
+
+
+@pytest.mark.parametrize("value", ["off", ""])
+def test_off_is_off(tmp_path: Path, value: str) -> None:
+    assert run(tmp_path, TP_BACKEND=value).stdout.split()[1:] == ["False", "stock"]
+
+
+def test_an_unmodified_program_is_tuned_once_then_starts_from_its_record(tmp_path: Path) -> None:
+    stock, first, second = run(tmp_path), run(tmp_path, TP_BACKEND="auto"), run(tmp_path, TP_BACKEND="auto")
+    for done in (first, second):
+        assert done.stdout.split()[1:] == ["True", "patched"]
+        assert float(done.stdout.split()[0]) == pytest.approx(float(stock.stdout.split()[0]), rel=1e-5)
+    assert "[tuned]" in first.stderr
+    assert "[record]" in second.stderr
+    assert "[tuned]" not in second.stderr
+
+
+def test_the_report_says_what_ran(tmp_path: Path) -> None:
+    done = run(tmp_path, TP_BACKEND="cg-hoist", TP_REPORT=str(tmp_path / "report-{pid}.json"))
+    assert done.returncode == 0, done.stderr
+    (report,) = tmp_path.glob("report-*.json")
+    assert '"backend": "cg-hoist"' in report.read_text()
+
+
+def test_an_unknown_backend_is_an_error_when_a_product_is_first_used(tmp_path: Path) -> None:
+    done = run(tmp_path, TP_BACKEND="cg-hosit")
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("Did you mean cg-hoist? Known: auto, off, cg, cg-dense, cg-hoist, e3nn")
+
+
+def test_a_bad_setting_is_an_error_that_names_the_right_ones(tmp_path: Path) -> None:
+    done = run(tmp_path, TP_BACKEND="auto", TP_TUNE="perhaps")
+    assert done.returncode == 1
+    assert "use one of miss, off, force, require" in done.stderr
+
+
+def test_isolated_interpreters_without_site_stay_stock(tmp_path: Path) -> None:
+    done = run(tmp_path, "import sys; print('tpregistry.bootstrap' in sys.modules)", flags=("-S",), TP_BACKEND="auto")
+    assert done.stdout.split() == ["False"]
+
+
+def test_import_of_the_package_is_light(tmp_path: Path) -> None:
+    program = "import sys, tpregistry; print(sorted({'numpy', 'torch', 'jax', 'rich', 'typer', 'stevedore'} & set(sys.modules)))"
+    assert run(tmp_path, program).stdout.strip() == "[]"
+
+
+def test_import_auto_after_the_host(tmp_path: Path) -> None:
+    program = PROGRAM.replace("product = ", "import tpregistry.auto\nproduct = ")
+    assert run(tmp_path, program).stdout.split()[1:] == ["True", "patched"]
+
+
+def test_import_auto_before_the_host(tmp_path: Path) -> None:
+    assert run(tmp_path, "import tpregistry.auto\n" + PROGRAM).stdout.split()[1:] == ["True", "patched"]
+
+
+def test_a_broken_adapter_leaves_the_program_stock_with_one_warning(tmp_path: Path) -> None:
+    program = "import tpregistry_e3nn.adapter as a\na.Adapter.patch = lambda self: 1 / 0\n" + PROGRAM
+    done = run(tmp_path, program, TP_BACKEND="auto")
+    assert done.returncode == 0
+    assert done.stdout.split()[-1] == "stock"
+    assert "stays stock (ZeroDivisionError" in done.stderr

@@ -1,0 +1,236 @@
+"""From problem to kernel: tuned once, remembered, traceless, and never the end of a program unless a backend was forced."""
+
+import random
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from e3nn import o3
+
+import tpregistry
+from tests.conftest import forget
+from tests.plugins import distribution
+from tpregistry import session
+from tpregistry.errors import NotTuned, SettingError, UnknownBackend, Unsupported
+from tpregistry.settings import current
+from tpregistry.store import Outcome, open_store
+
+pytestmark = pytest.mark.usefixtures("patched")
+
+
+def product() -> o3.TensorProduct:
+    paths = [(0, 0, 0, "uvu", True), (1, 1, 1, "uvu", True), (0, 1, 2, "uvu", True)]
+    return o3.TensorProduct("16x0e+16x1o", "0e+1o", "16x0e+16x0e+16x1o", paths, shared_weights=False, internal_weights=False)
+
+
+def call(module: o3.TensorProduct, batch: int = 32) -> torch.Tensor:
+    return module(torch.ones(batch, 64), torch.ones(batch, 4), torch.ones(batch, 48))
+
+
+def decision():
+    return tpregistry.decisions()[-1]
+
+
+def test_auto_tunes_once_and_the_next_process_reads_the_record() -> None:
+    with tpregistry.use("auto"):
+        call(product())
+    first = decision()
+    assert first.source == "tuned"
+    samples = {entry.backend: len(entry.samples_us) for entry in first.record.entries if entry.outcome is Outcome.OK}
+    assert set(samples) == {"cg-dense", "cg-hoist", "e3nn"}
+    assert len(set(samples.values())) == 1, "as many rounds for each, the host included"
+    forget()
+    with tpregistry.use("auto"):
+        call(product())
+    again = decision()
+    assert (again.source, again.backend, again.record) == ("record", first.backend, first.record)
+
+
+def test_two_modules_with_one_problem_share_a_decision() -> None:
+    with tpregistry.use("cg-hoist"):
+        call(product())
+        call(product())
+    assert len(tpregistry.decisions()) == 1
+    assert decision().calls == 2
+
+
+def test_a_forced_backend_is_checked_and_the_evidence_kept() -> None:
+    with tpregistry.use("cg-dense"):
+        call(product())
+    entry = decision().record.entry("cg-dense")
+    assert entry.outcome is Outcome.OK
+    assert entry.evidence["main out"][0] <= entry.evidence["main out"][1]
+    assert decision().record.winner is None
+    (kept,) = open_store(current().cache_dir).records()
+    assert kept.entry("cg-dense") == entry
+
+
+def state() -> tuple[object, ...]:
+    return (
+        torch.get_rng_state().tolist(),
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_default_dtype(),
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        tuple(map(str, warnings.filters)),
+    )
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.enable_grad, torch.inference_mode])
+def test_tuning_leaves_no_trace(context) -> None:
+    module = product()
+    with context(), tpregistry.use("auto"):
+        before = state()
+        call(module)
+        assert state() == before
+    assert decision().source == "tuned"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tuning_under_another_default_dtype(dtype) -> None:
+    module = product()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with tpregistry.use("auto"):
+            module.to(dtype)(*(torch.ones(8, size, dtype=dtype) for size in (64, 4, 48)))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert decision().source == "tuned"
+    assert {entry.outcome for entry in decision().record.entries} == {Outcome.OK}
+
+
+def test_tuning_uses_the_callers_threads() -> None:
+    seen = []
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        session.frame("torch").isolated(lambda: seen.append((torch.get_num_threads(), threading.current_thread().name)))
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [(1, "tpregistry")]
+
+
+def test_first_met_inside_a_checkpoints_recomputation() -> None:
+    module = product()
+    x = torch.ones(8, 64, requires_grad=True)
+    with tpregistry.use("auto"):
+        out = torch.utils.checkpoint.checkpoint(lambda a: module(a, torch.ones(8, 4), torch.ones(8, 48)), x, use_reentrant=False)
+        out.sum().backward()
+    with tpregistry.use("off"):
+        y = x.detach().requires_grad_()
+        module(y, torch.ones(8, 4), torch.ones(8, 48)).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad)
+
+
+def test_tune_off_and_require() -> None:
+    with tpregistry.use("auto", tune="off"):
+        call(product())
+    assert (decision().backend, decision().source) == ("e3nn", "heuristic")
+    with tpregistry.use("auto", tune="require"), pytest.raises(NotTuned, match="run `tpregistry autotune` first"):
+        call(product())
+
+
+def test_nothing_is_measured_among_several_processes(monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with tpregistry.use("auto"):
+        call(product())
+    assert (decision().backend, decision().source) == ("e3nn", "heuristic")
+
+
+def test_a_budget_too_small_names_what_was_not_built_and_undoes_nothing() -> None:
+    with tpregistry.use("auto", budget=0):
+        call(product())
+    assert {entry.outcome for entry in decision().record.entries if entry.backend != "e3nn"} == {Outcome.NOT_BUILT}
+    assert decision().backend == "e3nn"
+    with tpregistry.use("auto"):
+        call(product())
+    good = decision().record
+    assert good.winner is not None
+    with tpregistry.use("auto", budget=0, tune="force"):
+        call(product())
+    assert open_store(current().cache_dir).records() == [good]
+
+
+def test_unknown_backend_lists_the_known_ones_and_the_nearest() -> None:
+    with tpregistry.use("cg-hoits"), pytest.raises(UnknownBackend, match=r"Did you mean cg-hoist\? Known: auto, off, cg, cg-dense"):
+        call(product())
+
+
+def test_autotune_and_explain_in_python() -> None:
+    found = tpregistry.autotune(product(), batch=64, derivatives=1)
+    assert [one.source for one in found] == ["tuned"]
+    (explained,) = tpregistry.explain(product(), batch=64, derivatives=1)
+    assert explained.record == found[0].record
+    assert {candidate.name for candidate in explained.candidates} >= {"e3nn", "cg-dense", "cg-hoist"}
+    with pytest.raises(SettingError, match="unknown settings"):
+        tpregistry.autotune(product(), colour="red")
+
+
+REFUSAL = "return Verdict((Reason('TP120', 'no GPU', 'buy one'), Reason('TP101', 'no float32')))"
+PROBLEMS = {
+    "raises on import": ("raise RuntimeError('broken build')", None, "TP152"),
+    "is not a backend": ("class Backend: pass", None, "TP152"),
+    "raises in supports": (None, {"supports": "raise OSError('no device')"}, "TP181"),
+    "refuses": (None, {"supports": REFUSAL}, "TP120"),
+    "raises in build": (None, {"build": "raise MemoryError('too big')"}, "TP180"),
+    "raises in the gate": (None, {"build": "return Broken()"}, "TP180"),
+    "is wrong": (None, {"build": "return Wrong()"}, "TP190"),
+}
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_a_plugin_in_trouble_does_not_stop_the_program(kind, tmp_path, monkeypatch) -> None:
+    source, methods, code = PROBLEMS[kind]
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, source, **(methods or {}))))
+    forget()
+    module = product()
+    with tpregistry.use("auto"):
+        call(module)
+    assert decision().backend != "stranger"
+    entry = decision().record.entry("stranger")
+    assert entry.outcome is not Outcome.OK
+    assert any(reason.startswith(code) for reason in entry.reasons)
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_forced_it_is_an_error_with_every_reason_or_one_warning(kind, tmp_path, monkeypatch) -> None:
+    source, methods, code = PROBLEMS[kind]
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, source, **(methods or {}))))
+    forget()
+    with tpregistry.use("stranger"), pytest.raises(Unsupported, match=code) as raised:
+        call(product())
+    if kind == "refuses":
+        assert "buy one" in str(raised.value)
+        assert "TP101 no float32" in str(raised.value)
+    with tpregistry.use("stranger", fallback="warn"), pytest.warns(UserWarning, match=code) as caught:
+        module = product()
+        call(module)
+        call(module)
+    assert len(caught) == 1
+    assert (decision().backend, decision().source) == ("e3nn", "fallback")
+    with tpregistry.use("stranger,e3nn"):
+        call(product())
+    assert (decision().backend, decision().source) == ("e3nn", "preference")
+
+
+def test_a_kernel_that_raises_in_use_gives_way_to_the_host(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, None, build="return Tiring()")))
+    forget()
+    module = product()
+    with tpregistry.use("stranger,e3nn"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = [call(module) for _ in range(3)]
+    assert all(torch.equal(result, results[0]) for result in results)
+    assert ["gave up" in str(warning.message) for warning in caught] == [True]
+
+
+def test_plugins_that_are_not_allowed_are_not_imported(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, "raise SystemExit('imported')")))
+    forget()
+    with tpregistry.use("cg-hoist", plugins="!stranger"):
+        call(product())
+    assert decision().backend == "cg-hoist"
