@@ -166,6 +166,8 @@ def test_autotune_and_explain_in_python() -> None:
     (explained,) = tpregistry.explain(product(), batch=64, derivatives=1)
     assert explained.record == found[0].record
     assert {candidate.name for candidate in explained.candidates} >= {"e3nn", "cg-dense", "cg-hoist"}
+    assert repr(explained).splitlines()[0].endswith("[record]")
+    assert "  cg-dense: ok, " in repr(explained)
     with pytest.raises(SettingError, match="unknown settings"):
         tpregistry.autotune(product(), colour="red")
 

@@ -91,7 +91,7 @@ def resolve(problem: Problem, host: Host, framework: str, device: str, settings:
 _keep_alive: list[Settings] = []
 
 
-@dataclass
+@dataclass(repr=False)
 class Resolution:
     """One run of the way from a problem to a decision."""
 
@@ -109,6 +109,20 @@ class Resolution:
         self.store = open_store(self.settings.cache_dir)
         self.record = self.store.get(self.environment, self.problem)
         self.notes: list[str] = []
+
+    def __repr__(self) -> str:
+        choice = self.foresee(may_measure=False)
+        head = f"{self.problem} -> {choice.order[0] if choice.order else 'none'} [{choice.source}]"
+        return "\n".join([head, *(f"  {c.name}: {self._standing(c)}" for c in self.candidates)])
+
+    def _standing(self, candidate: Candidate) -> str:
+        """In a line: why it cannot, or what is known of its speed."""
+        entry = self.record.entry(candidate.name) if self.record else None
+        if candidate.reasons or entry is None:
+            return "; ".join(map(str, candidate.reasons)) or "not measured yet"
+        ratio = self.record.ratio(candidate.name) if self.record else None
+        speed = f", {entry.median_us:.0f} µs, {ratio:.2f}x" if ratio else ""
+        return f"{entry.outcome}{speed}" + "".join(f"; {reason}" for reason in entry.reasons)
 
     def decide(self) -> Decision:
         """Select, measure where that is asked for, then take the first backend that builds and passes."""

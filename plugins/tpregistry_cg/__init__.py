@@ -9,20 +9,22 @@ from tpregistry.backend import Face, Kernel, Verdict
 from tpregistry.problem import Problem
 
 
-class CgDense:
-    """Outer product of x and y, then one dense matrix of coefficients for all outputs of a pair of irreps."""
+def _face(name: str, summary: str) -> Face:
+    return Face(name=name, family="cg", summary=summary, frameworks=("torch",), requires=("torch",))
 
-    face = Face(
-        name="cg-dense",
-        family="cg",
-        summary="outer product, then a dense coefficient matrix (portable torch)",
-        frameworks=("torch",),
-        requires=("torch",),
-    )
+
+class _Portable:
+    """Every tensor product: all modes, dtypes and orders of derivatives, on any device of torch."""
 
     def supports(self, problem: Problem, device: str) -> Verdict:
-        """Every tensor product: all modes, dtypes and orders of derivatives."""
+        """Yes."""
         return Verdict(build_seconds=0.1)
+
+
+class CgDense(_Portable):
+    """Outer product of x and y, then one dense matrix of coefficients for all outputs of a pair of irreps."""
+
+    face = _face("cg-dense", "outer product, then a dense coefficient matrix (portable torch)")
 
     def build(self, problem: Problem, device: str) -> Kernel:
         """A differentiable torch kernel."""
@@ -31,20 +33,10 @@ class CgDense:
         return DenseKernel(problem, device)
 
 
-class CgHoist:
+class CgHoist(_Portable):
     """Coefficients are contracted with y first, once for all copies of x; what is left is a batched matrix product."""
 
-    face = Face(
-        name="cg-hoist",
-        family="cg",
-        summary="y hoisted into matrices, then a batched product with x (portable torch)",
-        frameworks=("torch",),
-        requires=("torch",),
-    )
-
-    def supports(self, problem: Problem, device: str) -> Verdict:
-        """Every tensor product: all modes, dtypes and orders of derivatives."""
-        return Verdict(build_seconds=0.1)
+    face = _face("cg-hoist", "y hoisted into matrices, then a batched product with x (portable torch)")
 
     def build(self, problem: Problem, device: str) -> Kernel:
         """A differentiable torch kernel."""

@@ -51,7 +51,7 @@ def run(folder: Path, targets: list[str], tmp_path: Path, **variables: str) -> R
     environ |= {"TP_REPORT": str(tmp_path / "report-{pid}.json"), "TP_CACHE_DIR": str(tmp_path / "records"), "TP_LOG": "off"}
     environ |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent)}
     environ |= {"TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor")}
-    command = [sys.executable, "-m", "pytest", "-p", "seeded", "-p", "no:cacheprovider", "-n", "2", "-rA", "-q", "--tb=short"]
+    command = [sys.executable, "-m", "pytest", "-p", "seeded", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "-rA", "-q", "--tb=short", "--durations=12"]
     command += ["-W", "ignore", "-c", os.devnull, "--rootdir", ".", *targets]
     done = subprocess.run(command, cwd=folder, env=environ | variables, capture_output=True, text=True, check=False)
     (tmp_path / "output.txt").write_text(done.stdout + done.stderr)

@@ -6,25 +6,18 @@ import io
 import numpy as np
 import pytest
 import torch
-from ase.build import bulk
 from e3nn import o3
 from mace import data, modules
 from mace.calculators import MACECalculator
 from mace.tools import AtomicNumberTable, torch_geometric
 
 import tpregistry
+from tests.hosts.conftest import calls
 
 CUTOFF = 5.0
 
 
 pytestmark = pytest.mark.usefixtures("patched")
-
-
-@pytest.fixture(scope="module")
-def crystal():
-    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
-    atoms.rattle(0.05, seed=0)
-    return atoms
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +49,6 @@ def batch(atoms) -> dict[str, torch.Tensor]:
     config = data.config_from_atoms(atoms)
     graph = data.AtomicData.from_config(config, z_table=table, cutoff=CUTOFF)
     return next(iter(torch_geometric.dataloader.DataLoader([graph], batch_size=1))).to_dict()
-
-
-def calls() -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for decision in tpregistry.decisions():
-        counts[decision.backend] = counts.get(decision.backend, 0) + decision.calls
-    return counts
 
 
 @pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])

@@ -76,7 +76,8 @@ class Hook:
             return stock()
         shape, others, weights = x.shape, y.shape, w.shape
         batch = shape[0] if len(shape) == len(others) == 2 else 0
-        if not batch or others[0] != batch or (weights[0] != batch and len(weights) != 1):
+        fits = batch and others[0] == batch and (len(weights) == 1 or weights[0] == batch)
+        if not (fits and x.dtype == y.dtype == w.dtype):
             return self._call_any_shape(module, bindings, stock, x, y, w)
         grad = _grad_enabled() and (x.requires_grad or y.requires_grad or w.requires_grad)
         key = (
@@ -107,6 +108,9 @@ class Hook:
         self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor
     ) -> Tensor:
         """Leading dimensions and broadcasting: flattened to one batch dimension, and back."""
+        if not x.dtype == y.dtype == w.dtype:
+            session.made.left_to_host["operands of different dtypes"] += 1
+            return stock()
         per_sample = w.dim() > 1
         try:
             lead = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1], *([w.shape[:-1]] if per_sample else []))
@@ -135,8 +139,8 @@ class Hook:
             return None, _Counting(f"binding failed: {error}")
 
     def _problem(self, module: Any, bindings: Bindings, key: Any, x: Tensor, y: Tensor, w: Tensor) -> Problem:
-        if not x.dtype == y.dtype == w.dtype or not x.device == y.device == w.device:
-            raise Unreadable("operands of different dtypes or devices")
+        if not x.device == y.device == w.device:
+            raise Unreadable("operands on different devices")
         if bindings.problem is None:
             bindings.problem = self._described(module, x.dtype)
         if isinstance(bindings.problem, str):
