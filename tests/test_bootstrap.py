@@ -30,8 +30,8 @@ def run(tmp_path: Path, program: str = PROGRAM, flags: tuple[str, ...] = (), **v
 
 def test_without_the_variable_nothing_of_ours_is_imported(tmp_path: Path) -> None:
     done = run(tmp_path)
-    assert done.stdout.split() == ["96.0" if "96.0" in done.stdout else done.stdout.split()[0], "False", "stock"]
-    assert done.stderr == "" or "tpregistry" not in done.stderr
+    assert done.stdout.split()[1:] == ["False", "stock"]
+    assert "tpregistry" not in done.stderr
 
 
 @pytest.mark.parametrize("value", ["off", ""])

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from functools import cache
-from importlib import metadata
 from typing import Any
 
-from tpregistry import bootstrap, discovery, report, session
-from tpregistry.discovery import ADAPTERS
+from tpregistry import bootstrap, session
 from tpregistry.errors import TPError
 from tpregistry.frame import Host, frame
+from tpregistry.hosts import adapter, adapters, first_present
 from tpregistry.problem import Problem, bucket
 from tpregistry.session import Decision, Decisions, Resolution
-from tpregistry.settings import Request, Settings, Tune, current, process_settings
-
-
-@cache
-def adapter(name: str) -> Any:
-    """The adapter that waits for a module, loaded once."""
-    report.arrange(process_settings())
-    return discovery.load(ADAPTERS, name)()
-
-
-def adapters() -> list[str]:
-    """Names of the modules that installed adapters wait for."""
-    return sorted(point.name for point in metadata.entry_points(group=ADAPTERS))
+from tpregistry.settings import Request, Settings, Tune, current
 
 
 def patch() -> None:
@@ -64,13 +50,15 @@ def autotune(
     """
     chosen = _tuning_settings({"budget": 60, **settings})
     found = [(_adjusted(problem, batch, derivatives), host) for problem, host in _subjects(subject, device)]
-    return [session.resolve(problem, host, _framework(), device, chosen) for problem, host in found]
+    return [session.resolve(problem, host, first_present().framework, device, chosen) for problem, host in found]
 
 
 def explain(subject: Any, *, batch: int | None = None, derivatives: int | None = None, device: str = "cpu") -> list[Resolution]:
     """For every problem of a Problem, list or module: candidates with verdicts, the record, the settings. Runs nothing."""
     found = ((_adjusted(problem, batch, derivatives), host) for problem, host in _subjects(subject, device))
-    return [Resolution(problem, host, frame(_framework()), device, current()) for problem, host in found]
+    return [
+        Resolution(problem, host, frame(first_present().framework), device, current(), problem.batch) for problem, host in found
+    ]
 
 
 def _tuning_settings(changes: dict[str, Any]) -> Settings:
@@ -87,23 +75,10 @@ def _adjusted(problem: Problem, batch: int | None, derivatives: int | None) -> P
 
 def _subjects(subject: Any, device: str) -> list[tuple[Problem, Host]]:
     if isinstance(subject, Problem):
-        return [(subject, _host_adapter().host(subject, device))]
+        return [(subject, first_present().host(subject, device))]
     if isinstance(subject, (list, tuple)):
         return [pair for part in subject for pair in _subjects(part, device)]
-    pairs = {problem.digest: (problem, host) for problem, host in _host_adapter().problems(subject)}
+    pairs = {problem.digest: (problem, host) for problem, host in first_present().problems(subject)}
     if not pairs:
         raise TPError(f"there is no tensor product of a known host in {type(subject).__name__}")
     return list(pairs.values())
-
-
-def _host_adapter() -> Any:
-    """The adapter of the first host that is installed."""
-    names = adapters()
-    present = [name for name in names if name in sys.modules or discovery.installed_version(name.split(".")[0])]
-    if not present:
-        raise TPError(f"no host is installed; adapters wait for {', '.join(names) or 'nothing'}")
-    return adapter(present[0])
-
-
-def _framework() -> str:
-    return _host_adapter().framework

@@ -1,8 +1,8 @@
 """The import hook: stdlib only, nothing imported until a framework is.
 
-The wheel's start-up file calls `install` where TP_BACKEND is set. Adapters name the modules they wait for in their entry
-points; those are read when torch or jax is first imported, which takes long enough for it not to be noticed.
-No `__future__` or `typing` is imported here or in the package's `__init__`: that would take longer than all the rest.
+The wheel's start-up file, where TP_BACKEND is set, leaves a trigger that imports this module when torch or jax is first
+imported: that takes long enough for us not to be noticed, while any import of ours at start-up would cost 0.4 ms of every
+interpreter. Adapters name the modules they wait for in their entry points, which are read then.
 """
 
 import os
@@ -17,18 +17,30 @@ def install_if_asked() -> None:
         install()
 
 
+def awake(name: str):
+    """What the trigger of the start-up file calls: the finder takes its place, and finds the framework ``name``."""
+    install()
+    return next(finder for finder in sys.meta_path if isinstance(finder, Finder)).find_spec(name)
+
+
 def install() -> None:
-    """Put one finder in front; idempotent. Frameworks that are imported already are served at once."""
-    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        finder = Finder()
-        sys.meta_path.insert(0, finder)
-        if any(name in sys.modules for name in FRAMEWORKS):
-            finder.watch_hosts()
+    """Put one finder in front, instead of the trigger; idempotent. Frameworks imported already are served at once."""
+    others = [finder for finder in sys.meta_path if not _is_trigger(finder)]
+    if any(isinstance(finder, Finder) for finder in others):
+        return
+    finder = Finder()
+    sys.meta_path[:] = [finder, *others]
+    if any(name in sys.modules for name in FRAMEWORKS):
+        finder.watch_hosts()
 
 
 def installed() -> bool:
-    """Whether the finder is in place."""
-    return any(isinstance(finder, Finder) for finder in sys.meta_path)
+    """Whether the finder is in place, or the trigger that waits for a framework."""
+    return any(isinstance(finder, Finder) or _is_trigger(finder) for finder in sys.meta_path)
+
+
+def _is_trigger(finder: object) -> bool:
+    return getattr(finder, "__name__", "") == "tpregistry_trigger"
 
 
 class Finder:
@@ -44,7 +56,7 @@ class Finder:
             return None
         self._busy = True
         try:
-            spec = next(filter(None, (f.find_spec(name, path, target) for f in sys.meta_path if f is not self)), None)
+            spec = next(filter(None, (f.find_spec(name, path, target) for f in list(sys.meta_path) if f is not self)), None)
         finally:
             self._busy = False
         self._watched.discard(name)
@@ -83,7 +95,7 @@ def patch(name: str) -> None:
     from tpregistry.errors import SettingError
 
     try:
-        from tpregistry.api import adapter
+        from tpregistry.hosts import adapter
 
         adapter(name).patch()
     except SettingError:

@@ -72,15 +72,17 @@ _known: dict[tuple[str, str, str, int], Decision] = {}
 _lock = threading.RLock()
 
 
-def resolve(problem: Problem, host: Host, framework: str, device: str, settings: Settings) -> Decision:
+def resolve(problem: Problem, host: Host, framework: str, device: str, settings: Settings, batch: int | None = None) -> Decision:
     """The decision for a problem under settings; measured, checked and built at most once per process.
+
+    It is measured on ``batch`` samples, else on as many as its bucket stands for.
 
     Raises UnknownBackend, Unsupported (forced backends only) and NotTuned (TP_TUNE=require only).
     """
     key = problem.digest, host.name, device, id(settings)
     with _lock:
         if key not in _known:
-            decision = Resolution(problem, host, frame(framework), device, settings).decide()
+            decision = Resolution(problem, host, frame(framework), device, settings, batch or problem.batch).decide()
             _known[key] = decision
             _keep_alive.append(settings)
             made.append(decision)
@@ -100,6 +102,7 @@ class Resolution:
     frame: Frame
     device: str
     settings: Settings
+    batch: int
 
     def __post_init__(self) -> None:
         self.plugins = discovery.backends(self.settings)
@@ -166,7 +169,8 @@ class Resolution:
         self.store.put(found)
 
     def _bench(self, show: Callable[[str], None]) -> Bench:
-        return Bench(self.problem, self.host, self.frame, self.device, time.perf_counter() + self.settings.budget, show)
+        deadline = time.perf_counter() + self.settings.budget
+        return Bench(self.problem, self.host, self.frame, self.device, deadline, self.batch, show)
 
     def _contestant(self, name: str) -> Contestant:
         candidate = next(c for c in self.candidates if c.name == name)

@@ -51,8 +51,8 @@ def run(folder: Path, targets: list[str], tmp_path: Path, **variables: str) -> R
     environ |= {"TP_REPORT": str(tmp_path / "report-{pid}.json"), "TP_CACHE_DIR": str(tmp_path / "records"), "TP_LOG": "off"}
     environ |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent)}
     environ |= {"TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor")}
-    command = [sys.executable, "-m", "pytest", "-p", "seeded", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "-rA", "-q", "--tb=short", "--durations=12"]
-    command += ["-W", "ignore", "-c", os.devnull, "--rootdir", ".", *targets]
+    command = [sys.executable, "-m", "pytest", "-p", "seeded", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal"]
+    command += ["-rA", "-q", "--tb=short", "--durations=12", "-W", "ignore", "-c", os.devnull, "--rootdir", ".", *targets]
     done = subprocess.run(command, cwd=folder, env=environ | variables, capture_output=True, text=True, check=False)
     (tmp_path / "output.txt").write_text(done.stdout + done.stderr)
     outcomes = dict(match.group(2, 1) for match in re.finditer(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+)", done.stdout, re.M))

@@ -13,8 +13,6 @@ from tpregistry.so3 import irreps_matrix
 ODD = 33
 """Samples of the main case: odd, and enough of them for a fair scale of each block."""
 
-LARGE_BYTES = 64 * 2**20
-
 _ROUNDING = {"float64": 0, "float32": 29, "float16": 42, "bfloat16": 45}
 
 
@@ -47,16 +45,12 @@ def cases(problem: Problem, seed: int, bucket_tiles: int) -> list[Case]:
     return found
 
 
-def fitting_batch(problem: Problem, free_bytes: int) -> int:
-    """The bucket's batch, or what fits into half of the free memory with all derivatives, or 64 MiB of the operands.
-
-    Beyond that size time is proportional to the batch: results no longer fit a cache, nor the allocator's kept memory.
-    """
+def fitting_batch(problem: Problem, batch: int, free_bytes: int) -> int:
+    """As many samples of ``batch`` as fit into half of the free memory with all derivatives."""
     row = sum(irreps.dim for irreps in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out))
     row += 0 if problem.shared_weights else problem.weight_numel
     row_bytes = row * {"float64": 8, "float32": 4}.get(problem.dtype, 2)
-    room = min(LARGE_BYTES, free_bytes // 2 // 16)
-    return int(max(1, min(problem.batch, room // max(1, row_bytes))))
+    return int(max(1, min(batch, free_bytes // 2 // 16 // max(1, row_bytes))))
 
 
 def draw(problem: Problem, batch: int, seed: int) -> Operands:

@@ -14,6 +14,9 @@ from tpregistry.gate.cases import ODD, Case, cases, fitting_batch, turn_vector
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
 
+LARGE_BYTES = 2 * 2**30
+"""A batch whose operands and derivatives fill this is large enough for the check of a full bucket."""
+
 FLOORS = {"float64": 1e-12, "float32": 5e-6, "float16": 4e-3, "bfloat16": 2e-2}
 """Errors that no host is blamed for, as a fraction of a block's scale."""
 
@@ -69,8 +72,9 @@ class Yardstick:
         self.cases = cases(problem, seed, self._bucket_tiles())
 
     def _bucket_tiles(self) -> int:
-        """Copies of the main case that make up the batch bucket."""
-        return max(1, fitting_batch(self.problem, self.frame.free_bytes(self.device)) // ODD)
+        """Copies of the main case that make up the batch bucket, or a GiB: half of the free memory is counted in 16ths."""
+        room = min(self.frame.free_bytes(self.device), LARGE_BYTES)
+        return max(1, fitting_batch(self.problem, self.problem.batch, room) // ODD)
 
     def observe(self, kernel: Kernel, case: Case, dtype: str | None = None) -> Observed:
         """A kernel on a case."""

@@ -128,7 +128,7 @@ class Hook:
         settings = key[4]
         try:
             problem = self._problem(module, bindings, key, x, y, w)
-            decision = session.resolve(problem, self.host(module, problem), "torch", str(x.device), settings)
+            decision = session.resolve(problem, self.host(module, problem), "torch", str(x.device), settings, x.shape[0])
             return (differentiable(decision.kernel) if decision.kernel else None), decision
         except Unreadable as reason:
             return None, _Counting(str(reason))

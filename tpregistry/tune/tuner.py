@@ -31,13 +31,17 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and how a problem is checked and measured."""
+    """Where and how a problem is checked and measured: on ``batch`` samples, those of the call that asks for it.
+
+    The bucket's own size would not do: on a CPU, results beyond the allocator's limits cost page faults, and ratios change.
+    """
 
     problem: Problem
     host: Host
     frame: Frame
     device: str
     deadline: float
+    batch: int
     progress: Progress = lambda message: None
 
 
@@ -57,7 +61,7 @@ def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[s
         entries[contestant.name], kernel = check(bench, contestant, yardstick)
         if kernel is not None:
             kernels[contestant.name] = kernel
-    batch = fitting_batch(bench.problem, bench.frame.free_bytes(bench.device))
+    batch = fitting_batch(bench.problem, bench.batch, bench.frame.free_bytes(bench.device))
     bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
     samples = _race(bench, kernels, batch) if len(kernels) > 1 else {}
     timed = (replace(entry, samples_us=tuple(samples.get(name, ()))) for name, entry in entries.items())

@@ -1,0 +1,33 @@
+"""Adapters of hosts, found by entry points: the name of each is the module whose import it waits for."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from tpregistry import discovery, report
+from tpregistry.errors import TPError
+from tpregistry.settings import process_settings
+
+
+@cache
+def adapter(name: str) -> Any:
+    """The adapter that waits for a module, loaded once."""
+    report.arrange(process_settings())
+    return discovery.load(discovery.ADAPTERS, name)()
+
+
+def adapters() -> list[str]:
+    """Names of the modules that installed adapters wait for."""
+    return sorted(point.name for point in metadata.entry_points(group=discovery.ADAPTERS))
+
+
+def first_present() -> Any:
+    """The adapter of the first host that is installed. Raises TPError where there is none."""
+    names = adapters()
+    present = [name for name in names if name in sys.modules or discovery.installed_version(name.split(".")[0])]
+    if not present:
+        raise TPError(f"no host is installed; adapters wait for {', '.join(names) or 'nothing'}")
+    return adapter(present[0])
