@@ -15,10 +15,12 @@ from tpregistry.settings import Settings
 def arrange(settings: Settings) -> None:
     """Write the decisions of this process to TP_REPORT at exit; ``{pid}`` in its name is replaced."""
     if settings.report is not None:
-        atexit.register(_write, str(settings.report).replace("{pid}", str(os.getpid())))
+        atexit.register(write, str(settings.report))
 
 
-def _write(path: str) -> None:
+def write(name: str) -> None:
+    """Write the decisions of this process now; what cannot be written is said on stderr."""
+    path = name.replace("{pid}", str(os.getpid()))
     from tpregistry import session
 
     try:
