@@ -37,6 +37,16 @@ def test_leading_dimensions_and_broadcasting(convolution, backend, x_lead, y_lea
     assert ran_on(backend) == 1
 
 
+@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])
+def test_one_sample_without_a_batch_dimension(backend) -> None:
+    for module in (o3.FullyConnectedTensorProduct("4x0e+2x1o", "3x0e+2x1o", "4x0e+2x1o"), o3.FullTensorProduct("1o", "1o")):
+        x, y = torch.randn(module.irreps_in1.dim), torch.randn(module.irreps_in2.dim)
+        with tpregistry.use(backend, tune="off"):
+            out = module(x, y)
+        assert out.shape == (module.irreps_out.dim,)
+        torch.testing.assert_close(out, stock(module, x, y), atol=1e-5, rtol=1e-5)
+
+
 def test_zero_batch_is_left_to_the_host(convolution) -> None:
     module = convolution()
     with tpregistry.use("cg-hoist"):

@@ -55,7 +55,9 @@ def run(folder: Path, targets: list[str], tmp_path: Path, **variables: str) -> R
     command += ["-rA", "-q", "--tb=short", "--durations=12", "-W", "ignore", "-c", os.devnull, "--rootdir", ".", *targets]
     done = subprocess.run(command, cwd=folder, env=environ | variables, capture_output=True, text=True, check=False)
     (tmp_path / "output.txt").write_text(done.stdout + done.stderr)
-    outcomes = dict(match.group(2, 1) for match in re.finditer(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+)", done.stdout, re.M))
+    outcomes = dict(
+        match.group(2, 1) for match in re.finditer(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (.+?)(?: - .*)?$", done.stdout, re.M)
+    )
     result = Run(outcomes)
     for path in tmp_path.glob("report-*.json"):
         _add(result, json.loads(path.read_text()))

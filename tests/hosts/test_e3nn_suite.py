@@ -45,4 +45,6 @@ def again(suite: Path, failed: set[str], folder: Path, **variables: str) -> Run:
     if not failed:
         return Run()
     folder.mkdir()
-    return run(suite, sorted(failed), folder, **variables)
+    result = run(suite, sorted(failed), folder, **variables)
+    assert set(result.outcomes) == failed, (folder / "output.txt").read_text()[-2000:]
+    return result

@@ -120,7 +120,7 @@ class Hook:
             session.made.left_to_host["empty batch"] += 1
             return stock()
         flat_x, flat_y, flat_w = (_flat(x, lead), _flat(y, lead), _flat(w, lead) if per_sample else w)
-        out = self.call(module, bindings, lambda: stock().flatten(0, -2), flat_x, flat_y, flat_w)
+        out = self.call(module, bindings, lambda: stock().reshape(lead.numel(), -1), flat_x, flat_y, flat_w)
         return out.reshape(*lead, out.shape[-1])
 
     def _bind(self, module: Any, bindings: Bindings, key: Any, x: Tensor, y: Tensor, w: Tensor) -> Any:
