@@ -114,10 +114,11 @@ def test_tuning_uses_the_callers_threads() -> None:
     assert seen == [(1, "tpregistry")]
 
 
-def test_first_met_inside_a_checkpoints_recomputation() -> None:
+def test_first_met_inside_a_checkpoint() -> None:
+    """Under `cg`, whose members are measured: checkpoints of e3nn 0.4.4's own TorchScript fail with or without us."""
     module = product()
     x = torch.ones(8, 64, requires_grad=True)
-    with tpregistry.use("auto"):
+    with tpregistry.use("cg"):
         out = torch.utils.checkpoint.checkpoint(lambda a: module(a, torch.ones(8, 4), torch.ones(8, 48)), x, use_reentrant=False)
         out.sum().backward()
     with tpregistry.use("off"):
@@ -212,7 +213,7 @@ def test_forced_it_is_an_error_with_every_reason_or_one_warning(kind, tmp_path, 
         module = product()
         call(module)
         call(module)
-    assert len(caught) == 1
+    assert len([warning for warning in caught if "tpregistry" in str(warning.message)]) == 1
     assert (decision().backend, decision().source) == ("e3nn", "fallback")
     with tpregistry.use("stranger,e3nn"):
         call(product())
@@ -227,7 +228,7 @@ def test_a_kernel_that_raises_in_use_gives_way_to_the_host(tmp_path, monkeypatch
         warnings.simplefilter("always")
         results = [call(module) for _ in range(3)]
     assert all(torch.equal(result, results[0]) for result in results)
-    assert ["gave up" in str(warning.message) for warning in caught] == [True]
+    assert len([warning for warning in caught if "gave up" in str(warning.message)]) == 1
 
 
 def test_plugins_that_are_not_allowed_are_not_imported(tmp_path, monkeypatch) -> None:
