@@ -1,8 +1,8 @@
 """The import hook: stdlib only, nothing imported until a framework is.
 
-The wheel's start-up file, where TP_BACKEND is set, leaves a trigger that imports this module when torch or jax is first
-imported: that takes long enough for us not to be noticed, while any import of ours at start-up would cost 0.4 ms of every
-interpreter. Adapters name the modules they wait for in their entry points, which are read then.
+The wheel's start-up file, where TP_BACKEND is set, leaves a trigger (`trigger.py`) that imports this module when torch or jax
+is first imported: that takes long enough for us not to be noticed, while importing it at start-up would cost every
+interpreter 0.4 ms. Adapters name the modules they wait for in their entry points, which are read then.
 """
 
 import os
