@@ -176,6 +176,7 @@ def interpreter(folder: Path, startup: bool) -> str:
     venv.create(folder, with_pip=False, symlinks=True)
     packages = next(folder.glob("lib*/python*/site-packages"))
     (packages / "path.pth").write_text(f"{ROOT}\n")
+    (packages / "tpregistry_startup.py").write_text((ROOT / "tpregistry" / "trigger.py").read_text())
     if startup:
         (packages / "tpregistry_startup.pth").write_text(STARTUP_LINE + "\n")
     return str(folder / "bin" / "python")
