@@ -72,7 +72,7 @@ class Yardstick:
         self.cases = cases(problem, seed, self._bucket_tiles())
 
     def _bucket_tiles(self) -> int:
-        """Copies of the main case that make up the batch bucket, or a GiB: half of the free memory is counted in 16ths."""
+        """Copies of the main case that make up the batch bucket, or as much of it as LARGE_BYTES hold."""
         room = min(self.frame.free_bytes(self.device), LARGE_BYTES)
         return max(1, fitting_batch(self.problem, self.problem.batch, room) // ODD)
 
