@@ -5,12 +5,12 @@ This module is the light face: kernels are imported when they are built.
 
 from __future__ import annotations
 
-from tpregistry.backend import Face, Kernel, Verdict
+from tpregistry.backend import Face, Kernel, Reason, Verdict
 from tpregistry.problem import Problem
 
 
-def _face(name: str, summary: str) -> Face:
-    return Face(name=name, family="cg", summary=summary, frameworks=("torch",), requires=("torch",))
+def _face(name: str, summary: str, *requires: str) -> Face:
+    return Face(name=name, family="cg", summary=summary, frameworks=("torch",), requires=("torch", *requires))
 
 
 class _Portable:
@@ -43,3 +43,24 @@ class CgHoist(_Portable):
         from tpregistry_cg.hoist import HoistKernel
 
         return HoistKernel(problem, device)
+
+
+class CgLlvm:
+    """Compiled for the problem and this CPU: y hoisted into matrices, channels as vector lanes, all gradients in one sweep."""
+
+    face = _face("cg-llvm", "compiled for the problem by LLVM, all gradients in one sweep (CPU)", "llvmlite")
+
+    def supports(self, problem: Problem, device: str) -> Verdict:
+        """float32 and float64 on a CPU; all modes."""
+        reasons = []
+        if device != "cpu":
+            reasons.append(Reason("TP120", f"cg-llvm runs on a CPU, not on {device}"))
+        if problem.dtype not in ("float32", "float64"):
+            reasons.append(Reason("TP121", f"cg-llvm computes in float32 and float64, not in {problem.dtype}"))
+        return Verdict(tuple(reasons), build_seconds=0.5 + 0.03 * len(problem.paths))
+
+    def build(self, problem: Problem, device: str) -> Kernel:
+        """A kernel with derivatives of its own; it is compiled when it is called."""
+        from tpregistry_cg.llvm.product import build
+
+        return build(problem)

@@ -102,6 +102,14 @@ class Plan:
         )
         return Plan(self.inputs + cotangents, gradients, tuple(terms))
 
+    def part(self, given: tuple[bool, ...], wanted: tuple[bool, ...]) -> Plan:
+        """The plan of some outputs, where the inputs that are not given are zero."""
+        inputs = tuple(operand for operand, is_given in zip(self.inputs, given, strict=True) if is_given)
+        outputs = tuple(operand for operand, is_wanted in zip(self.outputs, wanted, strict=True) if is_wanted)
+        names = {operand.name for operand in inputs}, {operand.name for operand in outputs}
+        kept = (t for t in self.terms if t.target.operand in names[1] and {factor.operand for factor in t.factors} <= names[0])
+        return Plan(inputs, outputs, tuple(kept))
+
     def _fresh(self, name: str) -> str:
         while name in {operand.name for operand in self.inputs} | {f"d{operand.name}" for operand in self.inputs}:
             name += "'"

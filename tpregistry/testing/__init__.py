@@ -2,6 +2,7 @@
 
 from tpregistry.testing.faulty import FAULTS, applies, faulty_kernel
 from tpregistry.testing.loopback import Loopback, PlanKernel
+from tpregistry.testing.real import real_problems
 from tpregistry.testing.zoo import random_problem
 
-__all__ = ["FAULTS", "Loopback", "PlanKernel", "applies", "faulty_kernel", "random_problem"]
+__all__ = ["FAULTS", "Loopback", "PlanKernel", "applies", "faulty_kernel", "random_problem", "real_problems"]

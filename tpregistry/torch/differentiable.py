@@ -10,25 +10,68 @@ import torch
 
 from tpregistry.backend import Kernel
 
+Tensor = torch.Tensor
+Flags = tuple[bool, ...]
+
 
 def differentiable(kernel: Kernel) -> Callable[..., Any]:
     """A function of the kernel's operands that autograd can differentiate; a kernel without a `vjp` is one already."""
     vjp = getattr(kernel, "vjp", None)
     if vjp is None:
         return kernel
-
-    @cache
-    def gradient() -> Callable[..., Any]:
-        return differentiable(vjp())
+    gradients = _Gradients(vjp)
 
     class Product(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *operands: torch.Tensor) -> Any:
+        def forward(ctx: Any, *operands: Tensor) -> Any:
+            ctx.set_materialize_grads(False)
             ctx.save_for_backward(*operands)
-            return kernel(*operands)
+            results = kernel(*operands)
+            ctx.shapes = [result.shape for result in (results if isinstance(results, tuple) else (results,))]
+            return results
 
         @staticmethod
-        def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
-            return gradient()(*ctx.saved_tensors, *cotangents)
+        def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
+            return gradients(ctx.saved_tensors, cotangents, ctx.shapes, _wanted(ctx))
 
     return Product.apply
+
+
+class _Gradients:
+    """The vjp of a kernel, called with what there is for what is asked: a kernel with `part` leaves out the rest."""
+
+    def __init__(self, vjp: Callable[[], Kernel]) -> None:
+        self._whole = cache(vjp)
+        self._functions: dict[tuple[Flags, Flags] | None, Callable[..., Any]] = {}
+
+    def __call__(self, operands: tuple[Tensor, ...], cotangents: tuple[Tensor | None, ...], shapes: Any, wanted: Flags) -> Any:
+        given = tuple(cotangent is not None for cotangent in cotangents)
+        if not any(given) or not any(wanted):
+            return (None,) * len(wanted)
+        if hasattr(self._whole(), "part"):
+            function = self._part((True,) * len(operands) + given, wanted)
+            found = iter(function(*operands, *(c for c in cotangents if c is not None)))
+            return tuple(next(found) if want else None for want in wanted)
+        filled = (operands[0].new_zeros(s) if c is None else c for c, s in zip(cotangents, shapes, strict=True))
+        return self._function(None, self._whole)(*operands, *filled)
+
+    def _part(self, given: Flags, wanted: Flags) -> Callable[..., Any]:
+        return self._function((given, wanted), lambda: self._whole().part(given, wanted))  # type: ignore[attr-defined]
+
+    def _function(self, key: tuple[Flags, Flags] | None, make: Callable[[], Kernel]) -> Callable[..., Any]:
+        if key not in self._functions:
+            self._functions[key] = differentiable(make())
+        return self._functions[key]
+
+
+def _wanted(ctx: Any) -> Flags:
+    """Whose gradients this run of the engine asks for; ``needs_input_grad`` alone does not know what `grad` was given."""
+    nodes = (node for node, _ in ctx.next_functions)
+    return tuple(needs and _runs(node) for needs, node in zip(ctx.needs_input_grad, nodes, strict=True))
+
+
+def _runs(node: Any) -> bool:
+    try:
+        return torch._C._will_engine_execute_node(node)
+    except RuntimeError:  # a leaf that `grad` was asked for
+        return True

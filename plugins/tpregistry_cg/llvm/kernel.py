@@ -1,0 +1,102 @@
+"""cg-llvm for torch on a CPU: a plan's compiled function called on tensors in place."""
+
+from __future__ import annotations
+
+from array import array
+from functools import cached_property
+
+import torch
+
+from tpregistry.plan import Operand, Plan
+from tpregistry.plan.schedule import schedule
+from tpregistry.store import code_folder
+from tpregistry_cg.llvm import compiler, pool
+from tpregistry_cg.llvm.emitter import Emitted, emit
+from tpregistry_cg.llvm.memory import empty, scratch
+
+Tensor = torch.Tensor
+
+_REAL = {torch.float32: "float", torch.float64: "double"}
+
+class CompiledPlan:
+    """A plan as compiled code; its `vjp` is that of the plan, and so is every further order.
+
+    Called with the plan's inputs, returns its outputs as a tuple. Compiled on first use.
+    """
+
+    def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
+        self.plan, self.dtype = plan, dtype
+        self.engine = f"llvm, {self.lanes} lanes"
+        self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched)
+
+    @property
+    def lanes(self) -> int:
+        """Numbers in a vector of this CPU."""
+        return compiler.vector_bytes() // self.dtype.itemsize
+
+    def vjp(self) -> CompiledPlan:
+        """All gradients at once."""
+        return CompiledPlan(self.plan.vjp(), self.dtype)
+
+    def part(self, given: tuple[bool, ...], wanted: tuple[bool, ...]) -> CompiledPlan:
+        """Only some outputs, where some inputs are zero and not given."""
+        return CompiledPlan(self.plan.part(given, wanted), self.dtype)
+
+    @cached_property
+    def emitted(self) -> Emitted:
+        """The source, and the scratch memory that it wants."""
+        return emit(self._schedule, _REAL[self.dtype], self.lanes)
+
+    @cached_property
+    def _schedule(self):  # noqa: ANN202
+        return schedule(self.plan)
+
+    @cached_property
+    def _functions(self) -> compiler.Functions:
+        return compiler.load(self.emitted.source, code_folder("cg-llvm"))
+
+    @cached_property
+    def _nanoseconds(self) -> float:
+        """A sample's time on one core, roughly: arithmetic and traffic, of which the slower counts."""
+        numbers = sum(operand.size for operand in self.plan.inputs + self.plan.outputs if operand.batched)
+        return max(self._schedule.operations / 25, numbers * self.dtype.itemsize / 15)
+
+    def __call__(self, *operands: Tensor) -> tuple[Tensor, ...]:
+        inputs = [_rows(tensor) for tensor in operands]
+        batch = inputs[self._batch_of].shape[0]
+        ranges = pool.parts(batch, self._nanoseconds, torch.get_num_threads())
+        outputs = [self._output(operand, batch, len(ranges)) for operand in self.plan.outputs]
+        if batch:
+            self._run(inputs, outputs, ranges)
+        return tuple(out if o.batched else out.sum(0) for out, o in zip(outputs, self.plan.outputs, strict=True))
+
+    def _output(self, operand: Operand, batch: int, count: int) -> Tensor:
+        """Fresh memory; for an operand that all samples share, zeros for each part of the batch."""
+        if operand.batched:
+            return empty(batch, operand.size, self.dtype)
+        return torch.zeros((count, operand.size), dtype=self.dtype)
+
+    def _run(self, inputs: list[Tensor], outputs: list[Tensor], ranges: list[pool.Part]) -> None:
+        size = self.emitted.scratch
+        memory = scratch(size * len(ranges), self.dtype)
+        tables = [self._table(inputs, outputs, number) for number in range(len(ranges))]
+        calls = [
+            (table.buffer_info()[0], *part, memory + number * size * self.dtype.itemsize)
+            for number, (table, part) in enumerate(zip(tables, ranges, strict=True))
+        ]
+        pool.run(self._functions, calls)
+
+    def _table(self, inputs: list[Tensor], outputs: list[Tensor], number: int) -> array[int]:
+        """Address and row stride of each operand; 0 where all samples share a row."""
+        table: list[int] = []
+        for tensor, operand in zip(inputs, self.plan.inputs, strict=True):
+            table += tensor.data_ptr(), tensor.stride(0) if operand.batched else 0
+        for tensor, operand in zip(outputs, self.plan.outputs, strict=True):
+            offset = 0 if operand.batched else number * operand.size * tensor.itemsize
+            table += tensor.data_ptr() + offset, operand.size if operand.batched else 0
+        return array("q", table)
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """The tensor itself where the numbers of a row are adjacent; rows may lie anywhere, or all at one place."""
+    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] < 2 else tensor.contiguous()

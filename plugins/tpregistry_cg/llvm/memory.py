@@ -1,0 +1,47 @@
+"""Memory for results and scratch."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import threading
+from functools import cache
+from typing import Any
+
+import torch
+
+_own = threading.local()
+
+LARGE_BYTES = 2**22
+
+
+def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
+    """Fresh memory; the system is asked for huge pages where it is large.
+
+    The C library returns large blocks to the system when they are freed, so each large result is made of new pages, and
+    the faults of small ones cost several times what the kernel does (36 MB: 8.4 ms against 2.4 ms with huge pages).
+    """
+    tensor = torch.empty((rows, columns), dtype=dtype)
+    if tensor.nbytes >= LARGE_BYTES and _advise() is not None:
+        page = mmap.PAGESIZE
+        start = -(-tensor.data_ptr() // page) * page
+        _advise()(start, (tensor.data_ptr() + tensor.nbytes - start) // page * page, mmap.MADV_HUGEPAGE)
+    return tensor
+
+
+@cache
+def _advise() -> Any:
+    """madvise, where there are huge pages to ask for."""
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return None
+    function = ctypes.CDLL(None).madvise
+    function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int], ctypes.c_int
+    return function
+
+
+def scratch(count: int, dtype: torch.dtype) -> int:
+    """The address of this thread's scratch memory, at least ``count`` numbers."""
+    size = count * dtype.itemsize
+    if getattr(_own, "size", -1) < size:
+        _own.tensor, _own.size = torch.empty(size, dtype=torch.uint8), size
+    return _own.tensor.data_ptr()
