@@ -11,15 +11,16 @@ import numpy as np
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-COLOURS = {"stock": "#8a8f98", "auto, second run": "#1b7f5c", "cg-dense": "#c9803a", "cg-hoist": "#3f6fb5"}
-LABELS = {"stock": "stock", "auto, second run": "auto", "cg-dense": "cg-dense", "cg-hoist": "cg-hoist"}
+COLOURS = {"stock": "#8a8f98", "stock, again": "#b4b8be", "auto, second run": "#1b7f5c"}
+COLOURS |= {"cg-llvm": "#6a9f3c", "cg-hoist": "#3f6fb5", "cg-dense": "#c9803a"}
+LABELS = {name: "auto" if name.startswith("auto") else name for name in COLOURS}
 
 
 def draw(everything: dict[str, Any], path: Path) -> None:
     """A row for each model: seconds per step on the left, force differences on the right."""
     models = everything["models"]
     plt.rcParams |= {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False}
-    figure, axes = plt.subplots(len(models), 2, figsize=(10, 2.3 * len(models) + 0.9), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(len(models), 2, figsize=(10, 2.9 * len(models) + 0.9), squeeze=False, layout="constrained")
     for (left, right), model in zip(axes, models, strict=True):
         _times(left, model)
         _forces(right, model)
@@ -47,7 +48,7 @@ def _times(axis: Any, model: dict[str, Any]) -> None:
 
 
 def _forces(axis: Any, model: dict[str, Any]) -> None:
-    names = [name for name in LABELS if name != "stock"]
+    names = [name for name in LABELS if not name.startswith("stock")]
     error, bound = model["stock_force_error"], model["force_bound"]
     axis.axvspan(1e-12, error, color="#8a8f98", alpha=0.13, linewidth=0)
     axis.axvline(bound, color="#b03030", linewidth=1, linestyle="--")

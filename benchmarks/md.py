@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import time
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class Log:
         """One .npz: an array of each quantity with a row per configuration, and the rest as JSON in ``meta``."""
         arrays = {name: np.array([frame[name] for frame in self.frames]) for name in (self.frames[0] if self.frames else ())}
         meta = {"step_seconds": self.step_seconds, "total_energy": self.total_energy, "first_forces_at": self.first_forces_at}
+        meta |= {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
         np.savez(path, meta=json.dumps(meta | more), **arrays)
 
 

@@ -6,7 +6,7 @@ into a piece of its own. The pairs u < v are pieces of x and y gathered at those
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -67,61 +67,82 @@ class _Columns:
 
 def channelwise(problem: Problem) -> Channelwise:
     """Split a problem; one that is channel by channel already stays whole. Paths without copies are left out."""
-    x, y = _Columns(problem.irreps_in1), _Columns(problem.irreps_in2)
-    out: list[MulIrrep] = []
-    kept: dict[int, int] = {}
-    paths, weights, mixes = [], [], []
-    for number, path in enumerate(problem.paths):
-        if 0 in problem.path_shapes[number]:
-            continue
-        inner, mixed = _inner_path(problem, path, x, y)
-        if mixed is None:
-            target = kept.setdefault(path.i_out, len(out))
-            if target == len(out):
-                out.append(problem.irreps_out[path.i_out])
-            weights += [problem.weight_slices[number]] if path.has_weight else []
+    split = _Split(problem)
+    for number, shape in enumerate(problem.path_shapes):
+        if 0 not in shape:
+            split.add(number)
+    return split.result()
+
+
+class _Split:
+    """The inner problem, growing path by path."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.x, self.y = _Columns(problem.irreps_in1), _Columns(problem.irreps_in2)
+        self.paths: list[Path] = []
+        self.out: list[MulIrrep] = []
+        self.kept: dict[int, int] = {}
+        self.mixed: list[tuple[int, int]] = []
+        self.weights: list[slice] = []
+
+    def add(self, number: int) -> None:
+        """The inner path of a path, to the piece of out that it shares with others or to one of its own."""
+        path, piece = self.problem.paths[number], _mixed_piece(self.problem, number)
+        if piece is not None:
+            self.mixed.append((len(self.out), number))
+            self.out.append(piece)
+            target = len(self.out) - 1
         else:
-            target = len(out)
-            out.append(mixed)
-            mixes.append((target, number))
-        paths.append(Path(**(inner | {"i_out": target})))
-    (irreps1, x_index), (irreps2, y_index) = x.all(), y.all()
-    reduced = problem.at(irreps_in1=irreps1, irreps_in2=irreps2, irreps_out=Irreps(tuple(out)), paths=tuple(paths))
-    pieces = tuple((reduced.irreps_out.slices()[inner], problem.irreps_out.slices()[i_out]) for i_out, inner in kept.items())
-    whole = not mixes and reduced.irreps_out == problem.irreps_out
-    all_weights = sum(place.stop - place.start for place in weights) == problem.weight_numel
-    return Channelwise(
-        problem.at(paths=tuple(paths), irreps_in1=irreps1, irreps_in2=irreps2) if whole else reduced,
-        x_index,
-        y_index,
-        None if all_weights else tuple(weights),
-        None if whole else pieces,
-        tuple(_mix(problem, reduced, target, number) for target, number in mixes),
-    )
+            target = self._shared_piece(path.i_out)
+            place = self.problem.weight_slices[number]
+            self.weights += [place] if place is not None else []
+        self.paths.append(replace(_inner_path(self.problem, path, self.x, self.y), i_out=target))
+
+    def _shared_piece(self, i_out: int) -> int:
+        if i_out not in self.kept:
+            self.kept[i_out] = len(self.out)
+            self.out.append(self.problem.irreps_out[i_out])
+        return self.kept[i_out]
+
+    def result(self) -> Channelwise:
+        """What stayed as it was is None."""
+        (irreps_in1, x), (irreps_in2, y) = self.x.all(), self.y.all()
+        changes = {"irreps_in1": irreps_in1, "irreps_in2": irreps_in2, "irreps_out": Irreps(tuple(self.out))}
+        inner = self.problem.at(**changes, paths=tuple(self.paths))
+        places, theirs = inner.irreps_out.slices(), self.problem.irreps_out.slices()
+        whole = not self.mixed and list(self.kept.items()) == [(n, n) for n in range(len(self.problem.irreps_out))]
+        pieces = None if whole else tuple((places[ours], theirs[i_out]) for i_out, ours in self.kept.items())
+        all_weights = sum(place.stop - place.start for place in self.weights) == self.problem.weight_numel
+        mixes = tuple(_mix(self.problem, places[ours], number) for ours, number in self.mixed)
+        return Channelwise(inner, x, y, None if all_weights else tuple(self.weights), pieces, mixes)
 
 
-def _inner_path(problem: Problem, path: Path, x: _Columns, y: _Columns) -> tuple[dict, MulIrrep | None]:
-    """The inner path's fields, and the piece of its own that it needs where it is mixed afterwards."""
-    fields = {name: getattr(path, name) for name in ("i_in1", "i_in2", "coefficient", "rounding", "mode", "has_weight")}
+MIXING = (Mode.UVW, Mode.UUW, Mode.UVW_PAIRS)
+
+
+def _inner_path(problem: Problem, path: Path, x: _Columns, y: _Columns) -> Path:
+    """The path channel by channel; its ``i_out`` is still the problem's."""
     u, v = problem.irreps_in1[path.i_in1].mul, problem.irreps_in2[path.i_in2].mul
-    item = problem.irreps_out[path.i_out]
+    has_weight = path.has_weight and path.mode not in MIXING
     if path.mode.paired:
         rows, columns = np.triu_indices(u, k=1)
-        fields |= {"i_in1": x.gathered(path.i_in1, rows), "i_in2": y.gathered(path.i_in2, columns), "mode": Mode.UUU}
-        copies = len(rows)
-    else:
-        copies = u if path.mode is Mode.UUW else u * v
-    if path.mode not in (Mode.UVW, Mode.UUW, Mode.UVW_PAIRS):
-        return fields, None
-    if path.mode is Mode.UVW:
-        fields["mode"] = Mode.UVU if v == 1 else Mode.UVV if u == 1 else Mode.UVUV
-    elif path.mode is Mode.UUW:
-        fields["mode"] = Mode.UUU
-    return fields | {"has_weight": False}, MulIrrep(copies, item.l, item.p)
+        pieces = x.gathered(path.i_in1, rows), y.gathered(path.i_in2, columns)
+        return replace(path, i_in1=pieces[0], i_in2=pieces[1], mode=Mode.UUU, has_weight=has_weight)
+    inner = {Mode.UVW: Mode.UVU if v == 1 else Mode.UVV if u == 1 else Mode.UVUV, Mode.UUW: Mode.UUU}
+    return replace(path, mode=inner.get(path.mode, path.mode), has_weight=has_weight)
 
 
-def _mix(problem: Problem, reduced: Problem, target: int, number: int) -> Mix:
-    path, place = problem.paths[number], problem.weight_slices[number]
+def _mixed_piece(problem: Problem, number: int) -> MulIrrep | None:
+    """The inner piece of a path whose channels are mixed afterwards: a copy for each row of its weight matrix."""
+    path = problem.paths[number]
+    if path.mode not in MIXING:
+        return None
+    item, shape = problem.irreps_out[path.i_out], problem.path_shapes[number]
+    return MulIrrep(prod(shape[:-1]), item.l, item.p)
+
+
+def _mix(problem: Problem, product: slice, number: int) -> Mix:
+    place, shape = problem.weight_slices[number], problem.path_shapes[number]
     assert place is not None, "paths that mix channels have weights"
-    shape = problem.path_shapes[number]
-    return Mix(reduced.irreps_out.slices()[target], place, problem.irreps_out.slices()[path.i_out], prod(shape[:-1]), shape[-1])
+    return Mix(product, place, problem.irreps_out.slices()[problem.paths[number].i_out], prod(shape[:-1]), shape[-1])

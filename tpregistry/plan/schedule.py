@@ -165,9 +165,10 @@ def _block(terms: list[Term]) -> Block:
 
 
 def _place(segment: Segment, lane: str, loop: str) -> Place:
+    axes = list(zip(segment.letters, segment.shape, strict=True))
     strides: dict[str, int] = {}
     stride = 1
-    for letter, size in reversed(list(zip(segment.letters, segment.shape, strict=True))):
+    for letter, size in reversed(axes):
         strides[letter] = stride
         stride *= size
     size = segment.shape[-1] if segment.components else 1

@@ -11,6 +11,8 @@ from math import sqrt
 from tpregistry.irreps import Irreps, MulIrrep
 from tpregistry.problem import Mode, Path, Problem
 
+Triple = tuple[Irreps, Irreps, Irreps]
+
 _UVU = {
     "mace layer 1": ("128x0e", "0e+1o+2e+3o", "0e+1o+2e+3o"),
     "mace-mp-0 medium layer 2": ("128x0e+128x1o", "0e+1o+2e+3o", "0e+1o+2e+3o"),
@@ -34,12 +36,17 @@ _UVW = {
 
 def real_problems(dtype: str = "float32") -> dict[str, Problem]:
     """All of them by name, the `uvu` ones first."""
-    channelwise = {name: _channelwise(*(Irreps.parse(text) for text in texts), dtype) for name, texts in _UVU.items()}
-    dense = {name: _fully_connected(*(Irreps.parse(text) for text in texts), dtype) for name, texts in _UVW.items()}
-    return channelwise | dense
+    channelwise = {name: _channelwise(_parsed(texts), dtype) for name, texts in _UVU.items()}
+    return channelwise | {name: _fully_connected(_parsed(texts), dtype) for name, texts in _UVW.items()}
 
 
-def _channelwise(irreps_in1: Irreps, irreps_in2: Irreps, kept: Irreps, dtype: str) -> Problem:
+def _parsed(texts: tuple[str, str, str]) -> Triple:
+    in1, in2, out = map(Irreps.parse, texts)
+    return in1, in2, out
+
+
+def _channelwise(irreps: Triple, dtype: str) -> Problem:
+    irreps_in1, irreps_in2, kept = irreps
     allowed = {(item.l, item.p) for item in kept}
     found = [
         (_e3nn_order(degree, x.p * y.p), i, j, MulIrrep(x.mul, degree, x.p * y.p))
@@ -58,7 +65,8 @@ def _e3nn_order(degree: int, parity: int) -> tuple[int, int]:
     return degree, -parity * (-1) ** degree
 
 
-def _fully_connected(irreps_in1: Irreps, irreps_in2: Irreps, out: Irreps, dtype: str) -> Problem:
+def _fully_connected(irreps: Triple, dtype: str) -> Problem:
+    irreps_in1, irreps_in2, out = irreps
     paths = (
         Path(i, j, k, Mode.UVW, True, sqrt((2 * item.l + 1) / (x.mul * y.mul)))
         for i, x in enumerate(irreps_in1)

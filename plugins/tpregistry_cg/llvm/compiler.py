@@ -17,7 +17,6 @@ import llvmlite
 import llvmlite.binding as llvm
 
 
-
 @dataclass(frozen=True)
 class Functions:
     """``run(operands, begin, end, scratch)`` and the address of ``share(job)``, see `emitter`.
@@ -60,7 +59,12 @@ def _machine() -> tuple[str, str, str, str]:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     version = ".".join(map(str, llvm.llvm_version_info))
-    return llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), f"{llvmlite.__version__} {version}"
+    return (
+        llvm.get_process_triple(),
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+        f"{llvmlite.__version__} {version}",
+    )
 
 
 def _target() -> Any:

@@ -18,6 +18,7 @@ Tensor = torch.Tensor
 
 _REAL = {torch.float32: "float", torch.float64: "double"}
 
+
 class CompiledPlan:
     """A plan as compiled code; its `vjp` is that of the plan, and so is every further order.
 
@@ -48,7 +49,7 @@ class CompiledPlan:
         return emit(self._schedule, _REAL[self.dtype], self.lanes)
 
     @cached_property
-    def _schedule(self):  # noqa: ANN202
+    def _schedule(self):
         return schedule(self.plan)
 
     @cached_property
@@ -62,6 +63,7 @@ class CompiledPlan:
         return max(self._schedule.operations / 25, numbers * self.dtype.itemsize / 15)
 
     def __call__(self, *operands: Tensor) -> tuple[Tensor, ...]:
+        """The plan's outputs for its inputs."""
         inputs = [_rows(tensor) for tensor in operands]
         batch = inputs[self._batch_of].shape[0]
         ranges = pool.parts(batch, self._nanoseconds, torch.get_num_threads())

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from tpregistry_cg.llvm.compiler import Functions
@@ -30,7 +31,7 @@ def parts(batch: int, nanoseconds: float, threads: int) -> list[Part]:
     """Ranges of samples, one per thread; fewer where a sample's ``nanoseconds`` leave little to do."""
     count = max(1, min(threads, batch, int(batch * nanoseconds / LEAST_NANOSECONDS)))
     bounds = [batch * n // count for n in range(count + 1)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(pairwise(bounds))
 
 
 def run(functions: Functions, calls: Sequence[tuple[int, int, int, int]]) -> None:
@@ -58,7 +59,9 @@ def _openmp() -> tuple[Any, int, int] | None:
     try:
         library = ctypes.CDLL(None)
         parallel = library.GOMP_parallel
-        numbers = [ctypes.cast(function, ctypes.c_void_p).value for function in (library.omp_get_thread_num, library.omp_get_num_threads)]
+        numbers = [
+            ctypes.cast(function, ctypes.c_void_p).value for function in (library.omp_get_thread_num, library.omp_get_num_threads)
+        ]
     except (OSError, AttributeError, TypeError):
         return None
     parallel.argtypes, parallel.restype = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None

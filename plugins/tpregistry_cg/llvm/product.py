@@ -23,6 +23,7 @@ class Forward(CompiledPlan):
     """A plan with one output, returned bare: see `tpregistry.backend.OpaqueKernel`."""
 
     def __call__(self, *operands: Tensor) -> Tensor:  # type: ignore[override]
+        """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
         return super().__call__(*operands)[0]
 
 

@@ -1,0 +1,104 @@
+"""cg-llvm against the NumPy emitter and under the gate: all modes, dtypes, orders, strides, and numbers that are not numbers."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+
+from tests.problems import problems
+from tpregistry.frame import frame
+from tpregistry.gate import Yardstick, verify
+from tpregistry.gate.cases import draw
+from tpregistry.plan import emit_numpy, plan_tensor_product
+from tpregistry.plan.channelwise import channelwise
+from tpregistry.problem import Problem
+from tpregistry.testing import real_problems
+from tpregistry.torch.differentiable import differentiable
+from tpregistry_cg import CgLlvm
+from tpregistry_cg.llvm.kernel import CompiledPlan
+from tpregistry_e3nn.adapter import Adapter
+
+TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(problem=problems())
+def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem) -> None:
+    plan = plan_tensor_product(channelwise(problem).inner)
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        arrays = [generator.standard_normal((3, o.size) if o.batched else o.size) for o in plan.inputs]
+        tensors = [torch.from_numpy(array).to(getattr(torch, dtype)) for array in arrays]
+        for found, expected in zip(CompiledPlan(plan, getattr(torch, dtype))(*tensors), emit_numpy(plan)(*arrays), strict=True):
+            scale = max(1.0, np.abs(expected).max(initial=0))
+            np.testing.assert_allclose(found.double().numpy(), expected, atol=TOLERANCE[dtype] * scale, rtol=0)
+        plan = plan.vjp()
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(problem=problems("float32"))
+def test_the_gate_accepts_every_mode(problem: Problem) -> None:
+    evidence = verify(CgLlvm().build(problem, "cpu"), Yardstick(problem, Adapter().host(problem, "cpu"), frame("torch"), "cpu"))
+    assert evidence.ok, evidence.failures
+
+
+@pytest.mark.parametrize("name", ["nequip with parity", "sevennet-l3i5 inner", "mace skip connection"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gate_accepts_real_products(name: str, dtype: str) -> None:
+    problem = real_problems(dtype)[name].at(batch=256)
+    evidence = verify(CgLlvm().build(problem, "cpu"), Yardstick(problem, Adapter().host(problem, "cpu"), frame("torch"), "cpu"))
+    assert evidence.ok, evidence.failures
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("operand", [0, 1, 2])
+def test_what_is_not_a_number_stays_so(bad: float, operand: int) -> None:
+    """In every copy of an irrep where the host has one, and in no other. Within a copy the host has them in more
+    components, because it multiplies by stored zeros; how many depends on which of its formulas it takes."""
+    problem = real_problems()["nequip with parity"]
+    host, kernel = Adapter().host(problem, "cpu").kernel, CgLlvm().build(problem, "cpu")
+    values = draw(problem, 4, 0).values
+    tensors = [torch.from_numpy(values[name]).float() for name in "xyw"]
+    tensors[operand][2, 5] = bad
+    expected, found = host(*tensors), differentiable(kernel)(*tensors)
+    assert not expected[2].isfinite().all()
+    for item, place in zip(problem.irreps_out, problem.irreps_out.slices(), strict=True):
+        theirs, ours = (out[:, place].unflatten(1, (item.mul, -1)).isfinite().all(-1) for out in (expected, found))
+        assert torch.equal(ours, theirs), item
+
+
+def test_rows_are_read_where_they_lie() -> None:
+    problem = real_problems()["sevennet-0 last"]
+    kernel = CgLlvm().build(problem, "cpu")
+    x, y, w = (torch.randn(6, size) for size in (problem.irreps_in1.dim, problem.irreps_in2.dim, problem.weight_numel))
+    expected = kernel(x, y, w)
+    wide = torch.randn(6, 3 * x.shape[1])
+    wide[:, : x.shape[1]] = x
+    assert torch.equal(kernel(wide[:, : x.shape[1]], y, w), expected)
+    assert torch.equal(kernel(x.T.contiguous().T, y, w), expected)
+    one = kernel(x, y[:1].expand(6, -1), w)
+    assert torch.equal(one, kernel(x, y[:1].repeat(6, 1), w))
+
+
+def test_only_the_gradients_asked_for_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    inner = CompiledPlan.__call__
+    monkeypatch.setattr(
+        CompiledPlan, "__call__", lambda self, *a: (computed.append([o.name for o in self.plan.outputs]), inner(self, *a))[1]
+    )
+    problem = real_problems()["sevennet-0 last"]
+    function = differentiable(CgLlvm().build(problem, "cpu"))
+    x, y, w = (
+        torch.randn(3, n, requires_grad=True) for n in (problem.irreps_in1.dim, problem.irreps_in2.dim, problem.weight_numel)
+    )
+    (dy,) = torch.autograd.grad(function(x, 1 * y, w).sum(), y, create_graph=True)
+    assert computed[1:] == [["dy"]]
+    torch.autograd.grad(dy.sum(), [x, w])
+    assert set(computed[2]) == {"dx", "dw"}
+
+
+def test_verdict_names_every_reason() -> None:
+    problem = real_problems()["sevennet-0 last"].at(dtype="bfloat16")
+    assert [reason.code for reason in CgLlvm().supports(problem, "cuda").reasons] == ["TP120", "TP121"]
+    assert CgLlvm().supports(problem.at(dtype="float64"), "cpu").ok

@@ -1,0 +1,139 @@
+"""Compiled code and processes: a cold cache raced for, a warm one, forks, threads, spawned processes, an interrupt."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import sys, time
+import torch
+from tpregistry.testing import real_problems
+from tpregistry_cg import CgLlvm
+from tpregistry.torch.differentiable import differentiable
+torch.manual_seed(0)
+torch.set_num_threads(2)
+problem = real_problems()["nequip with parity"]
+sizes = problem.irreps_in1.dim, problem.irreps_in2.dim, problem.weight_numel
+operands = [torch.randn(200, size, requires_grad=True) for size in sizes]
+start = time.perf_counter()
+function = differentiable(CgLlvm().build(problem, "cpu"))
+def evaluate():
+    out = function(*operands)
+    (dy,) = torch.autograd.grad(out.sin().sum(), operands[1], create_graph=True)
+    return [out, dy, *torch.autograd.grad(dy.square().sum(), operands)]
+values = evaluate()
+seconds = time.perf_counter() - start
+"""
+
+
+def start(body: str, cache: Path, **popen: object) -> subprocess.Popen:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")} | {"TP_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", PROGRAM + textwrap.dedent(body)]
+    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
+
+
+def ended(process: subprocess.Popen, seconds: float = 240) -> str:
+    out, err = process.communicate(timeout=seconds)
+    assert process.returncode == 0, err
+    return out
+
+
+def test_sixteen_processes_with_an_empty_cache(tmp_path: Path) -> None:
+    processes = [start("print(repr([float(v.double().sum()) for v in values]))", tmp_path) for _ in range(16)]
+    results = {ended(process) for process in processes}
+    assert len(results) == 1, "the same numbers, bit by bit, in all processes"
+    code = list((tmp_path / "code" / "cg-llvm").iterdir())
+    assert code
+    assert {path.suffix for path in code} == {".o"}, "no half-written file is left"
+
+
+def test_a_second_process_loads_what_the_first_compiled(tmp_path: Path) -> None:
+    first, second = (float(ended(start("print(seconds)", tmp_path))) for _ in range(2))
+    assert second < 0.5
+    assert second < first
+
+
+def test_damaged_code_is_compiled_anew(tmp_path: Path) -> None:
+    expected = ended(start("print(repr([float(v.double().sum()) for v in values]))", tmp_path))
+    for path in (tmp_path / "code" / "cg-llvm").iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+    assert ended(start("print(repr([float(v.double().sum()) for v in values]))", tmp_path)) == expected
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "code").write_text("a file where the folder would be")
+    ended(start("assert all(v.isfinite().all() for v in values)", tmp_path))
+
+
+def test_a_forked_child_computes_the_same(tmp_path: Path) -> None:
+    """Where torch's own threads are gone: an operation of torch on two threads would wait for ever there."""
+    body = """
+    import os
+    operands = [operand.detach() for operand in operands]
+    forward = CgLlvm().build(problem, "cpu")
+    backward = forward.vjp()
+    def compute():
+        out = forward(*operands)
+        return [value.numpy() for value in (out, *backward(*operands, out))]
+    expected = compute()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if all((a == b).all() for a, b in zip(compute(), expected)) else 3)
+    assert os.waitpid(child, 0)[1] == 0
+    """
+    ended(start(body, tmp_path), seconds=120)
+
+
+def test_threads_at_once(tmp_path: Path) -> None:
+    body = """
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(8) as threads:
+        for again in threads.map(lambda n: evaluate(), range(64)):
+            assert all(torch.equal(a, b) for a, b in zip(again, values))
+    """
+    ended(start(body, tmp_path))
+
+
+def test_spawned_processes(tmp_path: Path) -> None:
+    script = tmp_path / "spawned.py"
+    script.write_text(
+        PROGRAM
+        + textwrap.dedent("""
+        def work(number):
+            return [float(v.double().sum()) for v in evaluate()]
+        if __name__ == "__main__":
+            import multiprocessing
+            with multiprocessing.get_context("spawn").Pool(2) as workers:
+                for found in workers.map(work, range(4)):
+                    assert found == [float(v.double().sum()) for v in values]
+        """)
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")} | {"TP_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, str(script)], env=environ, check=True, timeout=240)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
+def test_an_interrupt_while_compiling_ends_the_program_and_leaves_the_cache_good(tmp_path: Path, delay: float) -> None:
+    announce = "import torch, tpregistry_cg.llvm.compiler\nprint('begin', flush=True)\n"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")} | {"TP_CACHE_DIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", announce + PROGRAM + "time.sleep(60)"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in err
+    ended(start("assert all(v.isfinite().all() for v in values)", tmp_path))
