@@ -13,13 +13,14 @@ ALWAYS_WEIGHTED = (Mode.UVW, Mode.UUW, Mode.UVW_PAIRS)
 copies = st.integers(0, 5)
 degrees = st.integers(0, 3)
 parities = st.sampled_from([1, -1])
-pieces = st.lists(st.builds(MulIrrep, copies, degrees, parities), min_size=1, max_size=3)
 
 
 @st.composite
 def problems(draw: st.DrawFn, dtype: str = "float64") -> Problem:
-    """One to five paths."""
-    rep1, rep2 = draw(pieces), draw(pieces)
+    """One to five paths, between pieces of which many have as many copies as another."""
+    usual = draw(copies)
+    piece = st.builds(MulIrrep, st.just(usual) | copies, degrees, parities)
+    rep1, rep2 = (draw(st.lists(piece, min_size=1, max_size=3)) for _ in range(2))
     out: list[MulIrrep] = []
     paths = draw(st.permutations([draw(_paths(rep1, rep2, out)) for _ in range(draw(st.integers(1, 5)))]))
     shared = draw(st.booleans()) or not any(path.has_weight for path in paths)
@@ -35,8 +36,7 @@ def _paths(draw: st.DrawFn, rep1: list[MulIrrep], rep2: list[MulIrrep], out: lis
     if item not in out or draw(st.booleans()):
         out.append(item)
     weighted = mode in ALWAYS_WEIGHTED or draw(st.booleans())
-    rounding = draw(st.sampled_from(["exact", "float32"]))
-    return Path(i, j, out.index(item), mode, weighted, draw(st.floats(0.25, 4.0)), rounding)
+    return Path(i, j, out.index(item), mode, weighted, draw(st.floats(0.25, 4.0)))
 
 
 def _copies_out(draw: st.DrawFn, mode: Mode, u: int, v: int) -> int:

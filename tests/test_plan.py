@@ -1,40 +1,46 @@
 """Plans through the NumPy emitter against e3nn: the function, its gradients and its double gradients, in all modes."""
 
 import numpy as np
-import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.problems import ALWAYS_WEIGHTED, problems
 from tpregistry.frame import frame
 from tpregistry.gate.cases import draw
 from tpregistry.plan import emit_numpy, plan_tensor_product
-from tpregistry.problem import Mode
+from tpregistry.problem import Mode, Problem
 from tpregistry.testing import random_problem
 from tpregistry_e3nn.adapter import Adapter
 
-SEEDS = range(60)
+MEASURED = ("out", "dx", "dy", "dw", "ddx", "ddy", "ddw", "ddg")
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_all_derivatives_equal_those_of_e3nn(seed: int) -> None:
-    problem = random_problem(np.random.default_rng(seed), "float64")
-    operands = draw(problem, 5, seed)
+@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(problem=problems(), seed=st.integers(0, 2**32))
+def test_all_derivatives_equal_those_of_e3nn(problem: Problem, seed: int) -> None:
+    operands = draw(problem, 3, seed)
     expected = frame("torch").observe(Adapter().host(problem, "cpu").kernel, operands, "float64", "cpu", 2).values
     plan, values = plan_tensor_product(problem), operands.values
     x, y, w, g = (values[name] for name in "xywg")
     (out,) = emit_numpy(plan)(x, y, w)
     first = emit_numpy(plan.vjp())(x, y, w, g)
     second = emit_numpy(plan.vjp().vjp())(x, y, w, g, *(values[name] for name in "abc"))
-    found = dict(zip(("out", "dx", "dy", "dw", "ddx", "ddy", "ddw", "ddg"), (out, *first, *second), strict=True))
-    for name, value in found.items():
+    for name, value in zip(MEASURED, (out, *first, *second), strict=True):
         np.testing.assert_allclose(value, expected[name], atol=1e-11 * max(1.0, abs(expected[name]).max(initial=0)), err_msg=name)
 
 
-def test_the_seeds_draw_every_mode_weighted_or_not() -> None:
-    problems = [random_problem(np.random.default_rng(seed), "float64") for seed in SEEDS]
-    drawn = {(path.mode, path.has_weight) for problem in problems for path in problem.paths}
-    always_weighted = {Mode.UVW, Mode.UVW_PAIRS, Mode.UUW}
-    assert drawn >= {(mode, True) for mode in Mode} | {(mode, False) for mode in set(Mode) - always_weighted}
-    assert {problem.shared_weights for problem in problems} == {True, False}
+def test_every_mode_is_drawn_weighted_or_not() -> None:
+    drawn = set()
+
+    @settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(problem=problems())
+    def collect(problem: Problem) -> None:
+        drawn.update((path.mode, path.has_weight, problem.shared_weights) for path in problem.paths)
+
+    collect()
+    weighted = {(mode, True, shared) for mode in Mode for shared in (True, False)}
+    assert drawn >= weighted | {(mode, False, True) for mode in set(Mode) - set(ALWAYS_WEIGHTED)}
 
 
 def test_third_order_is_a_plan_too() -> None:

@@ -64,7 +64,8 @@ class Kernel(Protocol):
 
     Called with the operands ``x (batch, dim_in1)``, ``y (batch, dim_in2)`` and ``w (batch, weight_numel)``, or
     ``(weight_numel,)`` where weights are shared; returns ``out (batch, dim_out)`` in fresh memory. ``engine`` says what
-    really runs.
+    really runs. A kernel that is generated may have ``sources(derivatives)``: what was generated for each order, by name,
+    for people to read.
     """
 
     engine: str
@@ -78,7 +79,9 @@ class OpaqueKernel(Kernel, Protocol):
         """The kernel of all gradients.
 
         Called with the operands and then the cotangents of the outputs; returns a tuple of one gradient per operand. It
-        has a `vjp` in turn, unless it is made of differentiable functions.
+        has a `vjp` in turn, unless it is made of differentiable functions. Where it also has ``part(given, wanted)`` (a
+        flag for each input, and for each output), that kernel is called with the inputs given, the others being zero, and
+        returns the outputs wanted.
         """
         ...
 

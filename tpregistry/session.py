@@ -189,11 +189,15 @@ class Resolution:
             self.notes += [f"{name}: {reason}" for reason in entry.reasons]
             return None
         try:
-            kernel = self._contestant(name).backend.build(self.problem, self.device)
+            kernel = self.build(name)
         except Exception as error:  # a plugin may raise anything; the next candidate takes over
             self.notes.append(f"{name}: TP180 raised {type(error).__name__}: {error}")
             return None
         return self._decision(name, kernel, kernel.engine, choice.source)
+
+    def build(self, name: str) -> Kernel:
+        """The kernel of an able backend; raises what its plugin raises."""
+        return self._contestant(name).backend.build(self.problem, self.device)
 
     def _checked(self, name: str) -> Entry:
         """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept."""

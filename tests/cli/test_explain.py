@@ -36,6 +36,16 @@ def test_without_a_record(tp):
     assert {c["name"]: c["state"] for c in one["candidates"]}["cg-dense"] == "not measured yet"
 
 
+def test_source_prints_the_plan_and_what_is_generated(tp):
+    ended = tp("explain", *SMALL, "--source", TP_LOG="off")
+    assert ended.code == 0
+    assert "plan x(batch, 16), y(batch, 4), w(batch, 24) -> out(batch, 64), 6 terms" in ended.out
+    for heading in ("cg-llvm, forward", "cg-llvm, backward"):
+        assert heading in ended.out
+    assert "dx += y w dout; dy += x w dout; dw += x y dout" in ended.out
+    assert ended.out.count("define void @run(") == 2
+
+
 def test_a_record_by_its_digest(tuned):
     folder, made = tuned
     ended = run_in(folder, "explain", made["digest"][:8], "--json")

@@ -27,11 +27,12 @@ def explain(
     shared: subjects.SharedOption = None,
     device: subjects.DeviceOption = "cpu",
     trust: subjects.TrustOption = False,
+    source: Annotated[bool, typer.Option("--source", help="Also print the code that backends generate, and its plan.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Show what would run for a problem now, and everything that speaks for or against each backend.
 
-    Nothing is built or measured.
+    Nothing is measured, and without --source nothing is built.
 
     \b
     The subject is one of
@@ -58,14 +59,14 @@ def explain(
     from tpregistry import api
 
     found = api.explain(named, batch=batch, derivatives=derivatives, device=device)
-    _show(found, current(), json)
+    _show(found, current(), json, source)
     raise typer.Exit(ONLY_HOST if any(_only_host(resolution) for resolution in found) else 0)
 
 
-def _show(found: list[Resolution], settings: Any, json: bool) -> None:
+def _show(found: list[Resolution], settings: Any, json: bool, source: bool) -> None:
     from tpregistry.cli import explanation, explanation_text
 
-    data = [explanation.of(resolution) for resolution in found]
+    data = [explanation.of(resolution) | (explanation.generated(resolution) if source else {}) for resolution in found]
     chain = explanation.settings_chain(settings)
     if json:
         return output.print_json(SCHEMA, {"settings": chain, "problems": data})

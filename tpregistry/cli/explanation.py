@@ -6,6 +6,7 @@ from typing import Any
 
 from tpregistry.cli.checks.setup import values_of
 from tpregistry.cli.list_backends import as_json
+from tpregistry.plan import plan_tensor_product
 from tpregistry.select import Candidate, Choice, Source
 from tpregistry.session import Resolution
 from tpregistry.settings import Settings
@@ -26,6 +27,17 @@ def of(resolution: Resolution) -> dict[str, Any]:
         "record": _record(record) if record else None,
         "candidates": sorted((_candidate(c, record) for c in resolution.candidates), key=_rank),
     }
+
+
+def generated(resolution: Resolution) -> dict[str, Any]:
+    """The plan, and the code of every able backend that generates any: ``sources[backend][order]``."""
+    problem, sources = resolution.problem, {}
+    for candidate in resolution.candidates:
+        if candidate.ok and not candidate.host:
+            kernel = resolution.build(candidate.name)
+            if hasattr(kernel, "sources"):
+                sources[candidate.name] = kernel.sources(problem.derivatives)
+    return {"plan": str(plan_tensor_product(problem)), "sources": sources}
 
 
 def settings_chain(settings: Settings) -> dict[str, Any]:

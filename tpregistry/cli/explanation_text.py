@@ -19,6 +19,17 @@ def print_problem(one: dict[str, Any]) -> None:
     output.print_rows([*rows, *_decision(one["decision"]), *_record(one["record"])])
     output.print_line("")
     _print_candidates(one["candidates"], one["decision"]["backend"])
+    if "plan" in one:
+        _print_generated(one)
+
+
+def _print_generated(one: dict[str, Any]) -> None:
+    output.print_heading("Plan")
+    output.print_line(one["plan"])
+    for backend, sources in one["sources"].items():
+        for order, text in sources.items():
+            output.print_heading(f"{backend}, {order}")
+            output.print_line(text)
 
 
 def _weights(one: dict[str, Any]) -> str:

@@ -112,6 +112,7 @@ class Turn:
         return []
 
     def _emit(self) -> None:
+        self.text.note(str(self.block))
         if self.block.hoisted:
             for b in dict.fromkeys(use.b for use in self.block.uses if use.target != "b"):
                 self.matrices[b] = self._hoist(b)

@@ -43,6 +43,14 @@ class CompiledPlan:
         """Only some outputs, where some inputs are zero and not given."""
         return CompiledPlan(self.plan.part(given, wanted), self.dtype)
 
+    def sources(self, derivatives: int) -> dict[str, str]:
+        """Schedule and LLVM IR of the function itself and of its derivatives."""
+        found, kernel = {}, self
+        for name in ("forward", "backward", "double backward")[: derivatives + 1]:
+            found[name] = f"{kernel._schedule}\n\n{kernel.emitted.source}"
+            kernel = kernel.vjp()
+        return found
+
     @cached_property
     def emitted(self) -> Emitted:
         """The source, and the scratch memory that it wants."""

@@ -44,6 +44,10 @@ class Mixed:
         inner = self._inner(x, y, weights)
         return inner if split.pieces is None else self._assembled(inner, w)
 
+    def sources(self, derivatives: int) -> dict[str, str]:
+        """Of the product channel by channel."""
+        return self.forward.sources(derivatives)
+
     def _gathered(self, w: Tensor) -> Tensor:
         assert self._split.weights is not None
         return torch.cat([w[..., place] for place in self._split.weights] or [w[..., :0]], dim=-1)

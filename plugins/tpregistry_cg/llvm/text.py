@@ -32,6 +32,10 @@ class Text:
         """A statement without a value."""
         self.lines.append(f"  {statement}")
 
+    def note(self, comment: str) -> None:
+        """A line for readers."""
+        self.lines.append(f"  ; {comment}")
+
     def _name(self, prefix: str) -> str:
         self._count += 1
         return f"%{prefix}{self._count}"

@@ -1,0 +1,266 @@
+"""Kernels on the products of real models: what each backend takes, beside e3nn and beside the least that memory allows.
+
+    python benchmarks/kernels.py                            the figures of the README (about 15 minutes on two cores)
+    python benchmarks/kernels.py --batch 1 100 --rounds 9 --only sevennet
+
+For each problem, batch and pattern (forward; forward and backward; the force pattern: dy with a graph, then all gradients
+of both) every contestant takes a turn per round, in random order; medians. Backends pass the gate first. Contestants are
+e3nn's two modes, TorchScript and eager, every backend that can do the problem, and ``copy``: a copy of as many bytes as
+the forward reads and writes at least, into fresh memory, which is the floor. The C library allocates as it does by default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from math import exp, log
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import e3nn
+import torch
+from kernels_plot import draw as plot
+from rich.console import Console
+from rich.table import Table
+
+from tpregistry import discovery
+from tpregistry.frame import frame
+from tpregistry.gate import Yardstick, verify
+from tpregistry.gate.cases import draw
+from tpregistry.problem import Mode, Problem
+from tpregistry.settings import current
+from tpregistry.testing import real_problems
+from tpregistry_e3nn.adapter import Adapter
+
+HERE = Path(__file__).parent
+PATTERNS = ("forward", "backward", "force")
+HOSTS = ("e3nn script", "e3nn eager")
+FRAME = frame("torch")
+Thunk = Callable[[], object]
+
+
+@dataclass
+class Row:
+    """One problem at one batch, dtype and pattern: seconds by contestant, medians of rounds, and peak memory in MiB."""
+
+    problem: str
+    mode: str
+    paths: int
+    dtype: str
+    batch: int
+    pattern: str
+    seconds: dict[str, float]
+    peak_mib: dict[str, float]
+    floor_seconds: float
+    build_seconds: dict[str, float] = field(default_factory=dict)
+
+    def ratio(self, name: str) -> float:
+        """How many times faster than the better of e3nn's modes."""
+        return min(self.seconds[host] for host in HOSTS) / self.seconds[name]
+
+
+def host_modules(problem: Problem) -> dict[str, Any]:
+    """e3nn's own code in both of its modes."""
+    before, found = e3nn.get_optimization_defaults()["jit_mode"], {}
+    for name, mode in zip(HOSTS, ("script", "eager"), strict=True):
+        e3nn.set_optimization_defaults(jit_mode=mode)
+        try:
+            found[name] = Adapter().host(problem, "cpu")
+        finally:
+            e3nn.set_optimization_defaults(jit_mode=before)
+    return found
+
+
+def contestants(problem: Problem) -> tuple[dict[str, Any], dict[str, float]]:
+    """Kernels by name, those that pass the gate; and the seconds that building and checking took."""
+    hosts, seconds = host_modules(problem), {}
+    kernels = {name: host.kernel for name, host in hosts.items()}
+    yardstick = Yardstick(problem, hosts[HOSTS[0]], FRAME, "cpu")
+    for name, plugin in discovery.backends(current()).items():
+        backend = plugin.backend
+        if backend is None or plugin.face.host or not backend.supports(problem, "cpu").ok:
+            continue
+        kernel = backend.build(problem, "cpu")
+        seconds[name] = first_use(kernel, problem)
+        evidence = verify(kernel, yardstick)
+        if evidence.ok:
+            kernels[name] = kernel
+        else:
+            print(f"{name} fails the gate on {problem}: {evidence.failures}", file=sys.stderr)
+    return kernels, seconds
+
+
+def first_use(kernel: Any, problem: Problem) -> float:
+    """Seconds of the first force pattern, with whatever is generated, compiled or loaded for it."""
+    start = time.perf_counter()
+    FRAME.thunk(kernel, draw(problem, 1, 0), problem.dtype, "cpu", 2)()
+    return time.perf_counter() - start
+
+
+def copier(problem: Problem, batch: int) -> tuple[Thunk, int]:
+    """A copy of half of the bytes that the forward touches: reads and writes together are as many."""
+    row = problem.irreps_in1.dim + problem.irreps_in2.dim + problem.irreps_out.dim
+    row += 0 if problem.shared_weights else problem.weight_numel
+    source = torch.ones(batch * row // 2, dtype=getattr(torch, problem.dtype))
+    return lambda: torch.empty_like(source).copy_(source), row
+
+
+def measure(problem: Problem, name: str, kernels: dict[str, Any], batch: int, rounds: int) -> list[Row]:
+    """All patterns of one problem at one batch."""
+    operands, rows = draw(problem, batch, 0), []
+    for order, pattern in enumerate(PATTERNS):
+        thunks: dict[str, Thunk] = {
+            each: FRAME.thunk(kernel, operands, problem.dtype, "cpu", order) for each, kernel in kernels.items()
+        }
+        thunks["copy"] = copier(problem, batch)[0]
+        peaks = {each: peak_mib(thunk) for each, thunk in thunks.items()}
+        seconds = in_turns(thunks, rounds)
+        mode = problem.paths[0].mode.value
+        rows.append(Row(name, mode, len(problem.paths), problem.dtype, batch, pattern, seconds, peaks, seconds.pop("copy")))
+    return rows
+
+
+def in_turns(thunks: dict[str, Thunk], rounds: int) -> dict[str, float]:
+    """Median seconds per call; short calls are repeated within a turn."""
+    order, samples = random.Random(0), {name: [] for name in thunks}
+    repeats = {name: max(1, min(50, int(2e-3 / max(timed(thunk, 1), 1e-7)))) for name, thunk in thunks.items()}
+    for _ in range(rounds):
+        for name in order.sample(sorted(thunks), len(thunks)):
+            samples[name].append(timed(thunks[name], repeats[name]))
+    return {name: median(values) for name, values in samples.items()}
+
+
+def timed(thunk: Thunk, repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        thunk()
+    return (time.perf_counter() - start) / repeats
+
+
+def peak_mib(thunk: Thunk) -> float:
+    """How far resident memory rises while a thunk runs (its second call); 0 where the system does not tell.
+
+    Before, the C library gives back what it holds free.
+    """
+    thunk()
+    ctypes.CDLL(None).malloc_trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return 0.0
+    before = resident("VmRSS")
+    thunk()
+    return max(0.0, (resident("VmHWM") - before) / 1024)
+
+
+def resident(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(key)))
+
+
+def geometric_mean(values: list[float]) -> float:
+    return exp(sum(map(log, values)) / len(values)) if values else float("nan")
+
+
+def summary(rows: list[Row], backend: str) -> dict[str, dict[str, float]]:
+    """For each dtype, batch and pattern of the `uvu` list: geometric mean and worst ratio of a backend to e3nn's better mode."""
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        if row.mode == Mode.UVU and backend in row.seconds:
+            groups.setdefault(f"{row.dtype} B={row.batch} {row.pattern}", []).append(row.ratio(backend))
+    return {key: {"mean": geometric_mean(found), "least": min(found), "rows": len(found)} for key, found in groups.items()}
+
+
+def table(rows: list[Row]) -> Table:
+    """Milliseconds; ratios are to the better of e3nn's modes."""
+    names = list(dict.fromkeys(name for row in rows for name in row.seconds if name not in HOSTS))
+    shown = Table(
+        box=None, padding=(0, 1), header_style="dim", title=f"{rows[0].dtype}, {rows[0].batch} samples", title_justify="left"
+    )
+    for heading in (
+        "problem",
+        "paths",
+        "pattern",
+        "copy ms",
+        *(f"{host} ms" for host in HOSTS),
+        *names,
+        "% of copy's speed",
+        "MiB",
+    ):
+        shown.add_column(heading, justify="left" if heading in ("problem", "pattern") else "right")
+    for row in rows:
+        ours = [f"{1e3 * row.seconds[n]:.2f} ({row.ratio(n):.1f}x)" if n in row.seconds else "-" for n in names]
+        best = min((n for n in row.seconds if n not in HOSTS), key=row.seconds.__getitem__, default=HOSTS[0])
+        share = f"{100 * row.floor_seconds / row.seconds[best]:.0f}" if row.pattern == "forward" else ""
+        theirs = [f"{1e3 * row.seconds[host]:.2f}" for host in HOSTS]
+        memory = f"{row.peak_mib[HOSTS[0]]:.0f} → {row.peak_mib[best]:.0f}"
+        shown.add_row(row.problem, str(row.paths), row.pattern, f"{1e3 * row.floor_seconds:.2f}", *theirs, *ours, share, memory)
+    return shown
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    names = ("tpregistry", "torch", "e3nn", "llvmlite", "numpy")
+    described = FRAME.environment("cpu") | {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
+    return described | {"versions": {name: metadata.version(name) for name in names}, "allocator": "the C library's, as it comes"}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1000, 4000])
+    parser.add_argument("--dtype", nargs="+", default=["float32", "float64"])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", default="", help="problems whose name holds this")
+    parser.add_argument("--without", nargs="*", default=[], help="backends to leave out")
+    parser.add_argument("--name", default="kernels", help="of the result files")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace, console: Console) -> list[Row]:
+    """Every problem at every dtype and batch, a table for each of those."""
+    rows: dict[tuple[str, int], list[Row]] = {}
+    for dtype in args.dtype:
+        for name, problem in real_problems(dtype).items():
+            if args.only not in name:
+                continue
+            kernels, seconds = contestants(problem.at(batch=256))
+            kept = {each: kernel for each, kernel in kernels.items() if each not in args.without}
+            for batch in args.batch:
+                for row in measure(problem, name, kept, batch, args.rounds):
+                    row.build_seconds = seconds
+                    rows.setdefault((dtype, batch), []).append(row)
+            print(f"{name}, {dtype}: done", file=sys.stderr, flush=True)
+    for found in rows.values():
+        console.print(table(found), "")
+    return [row for found in rows.values() for row in found]
+
+
+def main() -> int:
+    args, console = arguments(), Console(width=None if sys.stdout.isatty() else 190)
+    begin, where = time.time(), machine()
+    rows = run(args, console)
+    means = {name: summary(rows, name) for name in dict.fromkeys(n for row in rows for n in row.seconds if n not in HOSTS)}
+    for name, groups in means.items():
+        for key, one in groups.items():
+            console.print(
+                f"{name:10s} {key:28s} {one['mean']:6.2f}x in geometric mean, least {one['least']:.2f}x, {one['rows']} products"
+            )
+    args.results.mkdir(parents=True, exist_ok=True)
+    everything = {"machine": where, "seconds": time.time() - begin, "summary": means, "rows": [vars(row) for row in rows]}
+    (args.results / f"{args.name}.json").write_text(json.dumps(everything, indent=1))
+    plot(everything, args.results / f"{args.name}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
