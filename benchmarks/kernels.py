@@ -17,6 +17,7 @@ import json
 import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,11 +33,12 @@ from kernels_plot import draw as plot
 from rich.console import Console
 from rich.table import Table
 
-from tpregistry import discovery
+import tpregistry
+from tpregistry import discovery, session
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw
-from tpregistry.problem import Mode, Problem
+from tpregistry.problem import Mode, Problem, bucket
 from tpregistry.settings import current
 from tpregistry.testing import real_problems
 from tpregistry_e3nn.adapter import Adapter
@@ -114,12 +116,21 @@ def copier(problem: Problem, batch: int) -> tuple[Thunk, int]:
     return lambda: torch.empty_like(source).copy_(source), row
 
 
-def measure(problem: Problem, name: str, kernels: dict[str, Any], batch: int, rounds: int) -> list[Row]:
+def automatic(problem: Problem, batch: int, order: int) -> Any:
+    """The kernel that TP_BACKEND=auto binds, after tuning with an empty store."""
+    host = Adapter().host(problem, "cpu")
+    with tempfile.TemporaryDirectory() as folder, tpregistry.use("auto", budget=60, cache_dir=folder, log="off") as settings:
+        decision = session.resolve(problem.at(batch=bucket(batch), derivatives=order), host, "torch", "cpu", settings, batch)
+    return decision.kernel or host.kernel
+
+
+def measure(problem: Problem, name: str, kernels: dict[str, Any], batch: int, rounds: int, auto: bool) -> list[Row]:
     """All patterns of one problem at one batch."""
     operands, rows = draw(problem, batch, 0), []
     for order, pattern in enumerate(PATTERNS):
+        chosen = {"auto": automatic(problem, batch, order)} if auto else {}
         thunks: dict[str, Thunk] = {
-            each: FRAME.thunk(kernel, operands, problem.dtype, "cpu", order) for each, kernel in kernels.items()
+            each: FRAME.thunk(kernel, operands, problem.dtype, "cpu", order) for each, kernel in (kernels | chosen).items()
         }
         thunks["copy"] = copier(problem, batch)[0]
         peaks = {each: peak_mib(thunk) for each, thunk in thunks.items()}
@@ -221,6 +232,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", default="", help="problems whose name holds this")
     parser.add_argument("--without", nargs="*", default=[], help="backends to leave out")
+    parser.add_argument("--auto", action="store_true", help="also what TP_BACKEND=auto binds for each row, tuned first")
     parser.add_argument("--name", default="kernels", help="of the result files")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     return parser.parse_args()
@@ -236,7 +248,7 @@ def run(args: argparse.Namespace, console: Console) -> list[Row]:
             kernels, seconds = contestants(problem.at(batch=256))
             kept = {each: kernel for each, kernel in kernels.items() if each not in args.without}
             for batch in args.batch:
-                for row in measure(problem, name, kept, batch, args.rounds):
+                for row in measure(problem, name, kept, batch, args.rounds, args.auto):
                     row.build_seconds = seconds
                     rows.setdefault((dtype, batch), []).append(row)
             print(f"{name}, {dtype}: done", file=sys.stderr, flush=True)

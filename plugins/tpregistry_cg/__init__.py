@@ -57,7 +57,7 @@ class CgLlvm:
             reasons.append(Reason("TP120", f"cg-llvm runs on a CPU, not on {device}"))
         if problem.dtype not in ("float32", "float64"):
             reasons.append(Reason("TP121", f"cg-llvm computes in float32 and float64, not in {problem.dtype}"))
-        return Verdict(tuple(reasons), build_seconds=0.5 + 0.03 * len(problem.paths))
+        return Verdict(tuple(reasons), build_seconds=0.1 + 0.05 * len(problem.paths))
 
     def build(self, problem: Problem, device: str) -> Kernel:
         """A kernel with derivatives of its own; it is compiled when it is called."""

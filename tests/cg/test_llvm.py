@@ -77,6 +77,9 @@ def test_rows_are_read_where_they_lie() -> None:
     wide[:, : x.shape[1]] = x
     assert torch.equal(kernel(wide[:, : x.shape[1]], y, w), expected)
     assert torch.equal(kernel(x.T.contiguous().T, y, w), expected)
+    negated = torch.view_as_complex(torch.stack([w, -w], dim=-1)).conj().imag
+    assert negated.is_neg()
+    assert torch.equal(kernel(x, y, negated), expected)
     one = kernel(x, y[:1].expand(6, -1), w)
     assert torch.equal(one, kernel(x, y[:1].repeat(6, 1), w))
 

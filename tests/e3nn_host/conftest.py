@@ -15,6 +15,12 @@ def _always_patched(patched: Adapter) -> None:
     """Every test here runs on a patched e3nn."""
 
 
+@pytest.fixture(params=["cg-hoist", "cg-llvm"])
+def kernel(request: pytest.FixtureRequest) -> str:
+    """A backend made of differentiable functions, and one that brings its derivatives."""
+    return request.param
+
+
 MESSAGE = ("8x0e+8x1o+4x2e", "0e+1o+2e", "8x0e+8x1o+8x1o+4x1o+8x2e+4x2e")
 
 

@@ -7,7 +7,7 @@ from e3nn import nn, o3
 import tpregistry
 from tests.e3nn_host.conftest import inputs, stock
 
-BACKENDS = ["cg-dense", "cg-hoist"]
+BACKENDS = ["cg-dense", "cg-hoist", "cg-llvm"]
 
 
 def ran_on(backend: str) -> int:
@@ -37,7 +37,7 @@ def test_leading_dimensions_and_broadcasting(convolution, backend, x_lead, y_lea
     assert ran_on(backend) == 1
 
 
-@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])
+@pytest.mark.parametrize("backend", ["auto", *BACKENDS])
 def test_one_sample_without_a_batch_dimension(backend) -> None:
     for module in (o3.FullyConnectedTensorProduct("4x0e+2x1o", "3x0e+2x1o", "4x0e+2x1o"), o3.FullTensorProduct("1o", "1o")):
         x, y = torch.randn(module.irreps_in1.dim), torch.randn(module.irreps_in2.dim)
@@ -47,9 +47,9 @@ def test_one_sample_without_a_batch_dimension(backend) -> None:
         torch.testing.assert_close(out, stock(module, x, y), atol=1e-5, rtol=1e-5)
 
 
-def test_zero_batch_is_left_to_the_host(convolution) -> None:
+def test_zero_batch_is_left_to_the_host(convolution, kernel) -> None:
     module = convolution()
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         out = module(torch.randn(0, 52), torch.randn(0, 9), torch.randn(0, module.weight_numel))
     assert out.shape == (0, module.irreps_out.dim)
     assert tpregistry.decisions().left_to_host["empty batch"] == 1
@@ -67,16 +67,16 @@ def test_gradients_of_broadcast_operands(convolution, backend) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_weight_list_override_and_internal_weights() -> None:
+def test_weight_list_override_and_internal_weights(kernel) -> None:
     module = o3.FullyConnectedTensorProduct("4x0e+2x1o", "3x0e+2x1o", "4x0e+2x1o+1x1e")
     x, y = torch.randn(5, 10), torch.randn(5, 9)
     override = torch.randn(module.weight_numel)
     pieces = [piece.detach().clone() for piece in module.weight_views()]
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         results = module(x, y), module(x, y, override), module(x, y, pieces)
     expected = stock(module, x, y), stock(module, x, y, override), stock(module, x, y)
     torch.testing.assert_close(results, expected, atol=2e-5, rtol=1e-5)
-    assert ran_on("cg-hoist") == 3
+    assert ran_on(kernel) == 3
 
 
 def test_internal_weights_receive_gradients() -> None:
@@ -107,26 +107,26 @@ def test_subclasses(make, backend) -> None:
 
 
 @pytest.mark.parametrize("irreps_out", [None, "3x0e+2x1e+1x2e"])
-def test_tensor_square_and_its_gradient(irreps_out) -> None:
+def test_tensor_square_and_its_gradient(irreps_out, kernel) -> None:
     module = o3.TensorSquare("4x0e+3x1o", irreps_out) if irreps_out else o3.TensorSquare("4x0e+3x1o")
     x = torch.randn(6, 13, dtype=torch.float64, requires_grad=True)
     module = module.double()
     expected = torch.autograd.grad(stock(module, x).square().sum(), x)
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         found = torch.autograd.grad(module(x).square().sum(), x)
     torch.testing.assert_close(found, expected)
-    assert ran_on("cg-hoist") == 1
+    assert ran_on(kernel) == 1
 
 
-def test_norm_gate_and_reduced_products_run_through_the_patch() -> None:
+def test_norm_gate_and_reduced_products_run_through_the_patch(kernel) -> None:
     gate = nn.Gate("4x0e", [torch.tanh], "3x0e", [torch.tanh], "3x1o")
     modules = [(o3.Norm("3x1o+2x2e"), 19), (gate, 16)]
     for module, size in modules:
         x = torch.randn(5, size)
         expected = stock(module, x)
-        with tpregistry.use("cg-hoist"):
+        with tpregistry.use(kernel):
             torch.testing.assert_close(module(x), expected, atol=1e-5, rtol=1e-5)
-    assert ran_on("cg-hoist") == 2
+    assert ran_on(kernel) == 2
 
 
 def test_scalings_are_never_tuned() -> None:
@@ -138,10 +138,10 @@ def test_scalings_are_never_tuned() -> None:
     assert (decision.backend, decision.source, decision.record) == ("e3nn", "rule", None)
 
 
-def test_errors_are_those_of_the_host(convolution) -> None:
+def test_errors_are_those_of_the_host(convolution, kernel) -> None:
     module = convolution()
     x, y, w = inputs(module, 4)
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         with pytest.raises(AssertionError, match="Incorrect last dimension for x"):
             module(x[:, :-1], y, w)
         with pytest.raises(RuntimeError, match="Weights must be provided"):
@@ -164,9 +164,9 @@ def test_other_dtypes(convolution, dtype) -> None:
     assert ran_on("cg-hoist") == 1
 
 
-def test_batch_buckets_and_gradients_are_bound_apart(convolution) -> None:
+def test_batch_buckets_and_gradients_are_bound_apart(convolution, kernel) -> None:
     module = convolution()
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         for batch in (1, 2, 3, 7, 8, 31):
             module(*inputs(module, batch))
         module(*inputs(module, 3, requires_grad=True))
@@ -174,10 +174,10 @@ def test_batch_buckets_and_gradients_are_bound_apart(convolution) -> None:
     assert seen == [(1, 0), (4, 0), (16, 0), (4, 1)]
 
 
-def test_second_order_is_seen_and_bound(convolution) -> None:
+def test_second_order_is_seen_and_bound(convolution, kernel) -> None:
     module = convolution()
     x, y, w = inputs(module, 4, requires_grad=True)
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         for _ in range(2):
             out = module(x, y, w)
             (forces,) = torch.autograd.grad(out.square().sum(), y, create_graph=True)

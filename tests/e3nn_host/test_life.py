@@ -16,9 +16,9 @@ from tpregistry_e3nn.adapter import Adapter
 
 
 @pytest.fixture
-def bound(convolution):
+def bound(convolution, kernel):
     module = convolution()
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         module(*inputs(module, 4))
     assert "_tpregistry" in module.__dict__
     return module
@@ -49,9 +49,9 @@ def test_bindings_go_when_buffers_may_change(bound, change) -> None:
     assert "_tpregistry" not in bound.__dict__
 
 
-def test_float64_conversion_keeps_the_rounded_coefficients(convolution) -> None:
+def test_float64_conversion_keeps_the_rounded_coefficients(convolution, kernel) -> None:
     module = convolution()
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         module(*inputs(module, 4))
         module.double()
         args = inputs(module, 4, dtype=torch.float64)
@@ -76,16 +76,16 @@ def test_whole_modules_saved_by_a_patched_program_load_in_a_stock_one(bound, tmp
     assert done.returncode == 0, done.stderr
 
 
-def test_whole_modules_saved_by_a_stock_program_are_accelerated(convolution, patched) -> None:
+def test_whole_modules_saved_by_a_stock_program_are_accelerated(convolution, patched, kernel) -> None:
     patched.unpatch()
     file = io.BytesIO()
     torch.save(convolution(), file)
     patched.patch()
     file.seek(0)
     module = torch.load(file, weights_only=False)
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         module(*inputs(module, 4))
-    assert [decision.backend for decision in tpregistry.decisions()] == ["cg-hoist"]
+    assert [decision.backend for decision in tpregistry.decisions()] == [kernel]
 
 
 def test_unpatch_gives_the_class_back() -> None:
@@ -107,7 +107,7 @@ def test_foreign_coefficients_are_left_to_the_host(convolution) -> None:
     assert "3j buffer for l = (1, 1, 2)" in reason
 
 
-def test_flipped_signs_fold_into_the_coefficient(convolution) -> None:
+def test_flipped_signs_fold_into_the_coefficient(convolution, kernel) -> None:
     """A 0.4.4 checkpoint under a later e3nn brings its own signs: the module's buffers define the function."""
     module = convolution()
     buffers = module._compiled_main_left_right.named_buffers()
@@ -115,7 +115,7 @@ def test_flipped_signs_fold_into_the_coefficient(convolution) -> None:
     for buffer in flipped:
         buffer.neg_()
     args = inputs(module, 4)
-    with tpregistry.use("cg-hoist"):
+    with tpregistry.use(kernel):
         out = module(*args)
     torch.testing.assert_close(out, stock(module, *args), atol=2e-5, rtol=1e-5)
     (decision, _) = tpregistry.decisions()

@@ -22,9 +22,9 @@ def suite() -> Path:
     return sdist(f"e3nn=={__version__}")
 
 
-@pytest.mark.parametrize("backend", ["cg-hoist,e3nn", "cg-dense,e3nn", "auto"])
+@pytest.mark.parametrize("backend", ["cg-llvm,e3nn", "cg-hoist,e3nn", "cg-dense,e3nn", "auto"])
 def test_passes_where_stock_passes(backend: str, suite: Path, tmp_path: Path, capsys) -> None:
-    settings = {"TP_BACKEND": backend, "TP_BUDGET": "0.2"}
+    settings = {"TP_BACKEND": backend, "TP_BUDGET": "1"}
     result = run(suite, TARGETS, tmp_path, **settings)
     ours = result.failed - again(suite, result.failed, tmp_path / "stock").failed
     rounding = ours - again(suite, ours, tmp_path / "rounding", SUITE_ATOL="1e-5", **settings).failed

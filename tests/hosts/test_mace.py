@@ -6,52 +6,21 @@ import io
 import numpy as np
 import pytest
 import torch
-from e3nn import o3
-from mace import data, modules
 from mace.calculators import MACECalculator
-from mace.tools import AtomicNumberTable, torch_geometric
 
 import tpregistry
 from tests.hosts.conftest import calls
-
-CUTOFF = 5.0
-
+from tests.hosts.mace_model import batch, mace
 
 pytestmark = pytest.mark.usefixtures("patched")
 
 
 @pytest.fixture(scope="module")
 def model() -> torch.nn.Module:
-    torch.manual_seed(0)
-    return modules.ScaleShiftMACE(
-        r_max=CUTOFF,
-        num_bessel=8,
-        num_polynomial_cutoff=5,
-        max_ell=3,
-        interaction_cls=modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
-        interaction_cls_first=modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
-        num_interactions=2,
-        num_elements=2,
-        hidden_irreps=o3.Irreps("128x0e+128x1o"),
-        MLP_irreps=o3.Irreps("16x0e"),
-        atomic_energies=np.zeros(2),
-        avg_num_neighbors=30.0,
-        atomic_numbers=[11, 17],
-        correlation=3,
-        gate=torch.nn.functional.silu,
-        atomic_inter_scale=1.0,
-        atomic_inter_shift=0.0,
-    )
+    return mace()
 
 
-def batch(atoms) -> dict[str, torch.Tensor]:
-    table = AtomicNumberTable([11, 17])
-    config = data.config_from_atoms(atoms)
-    graph = data.AtomicData.from_config(config, z_table=table, cutoff=CUTOFF)
-    return next(iter(torch_geometric.dataloader.DataLoader([graph], batch_size=1))).to_dict()
-
-
-@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])
+@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist", "cg-llvm"])
 def test_energy_forces_and_stress_of_a_calculator(backend, model, crystal) -> None:
     def properties(request: str) -> tuple[float, np.ndarray, np.ndarray]:
         atoms = crystal.copy()
@@ -72,7 +41,7 @@ def test_energy_forces_and_stress_of_a_calculator(backend, model, crystal) -> No
         assert set(products) <= {backend, "e3nn"}
 
 
-@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])
+@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist", "cg-llvm"])
 def test_training_on_forces_gives_the_same_losses(backend, model, crystal) -> None:
     def losses(request: str) -> list[float]:
         trained = copy.deepcopy(model)

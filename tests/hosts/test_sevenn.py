@@ -17,7 +17,7 @@ def properties(crystal, request: str) -> tuple[float, np.ndarray, np.ndarray]:
         return atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
 
 
-@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist"])
+@pytest.mark.parametrize("backend", ["auto", "cg-dense", "cg-hoist", "cg-llvm"])
 def test_energy_forces_and_stress(backend, crystal) -> None:
     energy, forces, stress = properties(crystal, "off")
     ours = properties(crystal, backend)

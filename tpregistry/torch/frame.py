@@ -142,7 +142,9 @@ def _tensor(value: Array, dtype: str, device: str, strided: bool, requires_grad:
         tensor = torch.stack([tensor, torch.full_like(tensor, float("nan"))], dim=-1)[..., 0]
     elif tensor.data_ptr() == value.ctypes.data:
         tensor = tensor.clone()
-    return tensor.requires_grad_(requires_grad)
+    if requires_grad:  # results of other operations, as in a model; kernels may treat a graph's leaves differently
+        return tensor.requires_grad_().view_as(tensor)
+    return tensor
 
 
 def _output_faults(out: Any, tensors: dict[str, Tensor]) -> list[str]:

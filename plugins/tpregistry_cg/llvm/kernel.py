@@ -28,6 +28,7 @@ class CompiledPlan:
     def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
         self.plan, self.dtype = plan, dtype
         self.engine = f"llvm, {self.lanes} lanes"
+        self._has_sums = not all(operand.batched for operand in plan.outputs)
         self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched)
 
     @property
@@ -87,12 +88,12 @@ class CompiledPlan:
         return torch.zeros((count, operand.size), dtype=self.dtype)
 
     def _run(self, inputs: list[Tensor], outputs: list[Tensor], ranges: list[pool.Part]) -> None:
-        size = self.emitted.scratch
-        memory = scratch(size * len(ranges), self.dtype)
-        tables = [self._table(inputs, outputs, number) for number in range(len(ranges))]
+        size = self.emitted.scratch * self.dtype.itemsize
+        memory = scratch(size * len(ranges))
+        tables = [self._table(inputs, outputs, number) for number in range(len(ranges) if self._has_sums else 1)]
         calls = [
-            (table.buffer_info()[0], *part, memory + number * size * self.dtype.itemsize)
-            for number, (table, part) in enumerate(zip(tables, ranges, strict=True))
+            (tables[number if self._has_sums else 0].buffer_info()[0], begin, end, memory + number * size)
+            for number, (begin, end) in enumerate(ranges)
         ]
         pool.run(self._functions, calls)
 
@@ -109,4 +110,6 @@ class CompiledPlan:
 
 def _rows(tensor: Tensor) -> Tensor:
     """The tensor itself where the numbers of a row are adjacent; rows may lie anywhere, or all at one place."""
+    if tensor.is_neg():  # what lies in memory has the other sign
+        return tensor.resolve_neg().contiguous()
     return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] < 2 else tensor.contiguous()

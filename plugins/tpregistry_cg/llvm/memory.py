@@ -39,9 +39,8 @@ def _advise() -> Any:
     return function
 
 
-def scratch(count: int, dtype: torch.dtype) -> int:
-    """The address of this thread's scratch memory, at least ``count`` numbers."""
-    size = count * dtype.itemsize
+def scratch(size: int) -> int:
+    """The address of this thread's scratch memory, at least ``size`` bytes."""
     if getattr(_own, "size", -1) < size:
         _own.tensor, _own.size = torch.empty(size, dtype=torch.uint8), size
     return _own.tensor.data_ptr()
