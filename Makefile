@@ -9,7 +9,9 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 NEW := .venv/bin/python
 OLD := .venv-mace/bin/python
-OLD_TESTS := tests/e3nn_host tests/hosts/test_mace.py tests/test_plan.py tests/test_so3.py tests/test_session.py tests/test_bootstrap.py
+OLD_TESTS := tests/e3nn_host tests/cg/test_llvm.py tests/test_plan.py tests/test_so3.py tests/test_session.py tests/test_bootstrap.py
+# Two test processes: most tests are small products, for which one thread each is best.
+PARALLEL := OMP_NUM_THREADS=1
 
 .PHONY: demo test lint hosts bench clean
 
@@ -17,8 +19,10 @@ demo: .venv/ready
 	$(NEW) benchmarks/demo.py
 
 test: .venv/ready .venv-mace/ready lint
-	$(NEW) -m pytest tests --ignore tests/hosts/test_mace.py
-	$(OLD) -m pytest $(OLD_TESTS)
+	$(PARALLEL) $(NEW) -m pytest -n 2 tests --ignore tests/hosts
+	$(PARALLEL) $(OLD) -m pytest -n 2 $(OLD_TESTS)
+	$(OLD) -m pytest tests/hosts/test_mace.py
+	$(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py
 
 lint: .venv/ready
 	$(NEW) -m ruff check .
@@ -29,8 +33,15 @@ hosts: .venv/ready .venv-mace/ready
 	WHOLE_SUITES=1 $(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py
 	$(OLD) -m pytest tests/hosts/test_mace.py
 
-bench: .venv/ready
+# A quiet machine, half an hour.
+bench: .venv/ready .venv-mace/ready
 	$(NEW) benchmarks/overheads.py
+	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float32
+	$(NEW) benchmarks/kernels.py --batch 4000 --dtype float32 --rounds 5 --without cg-dense cg-hoist --name kernels-4000
+	$(NEW) benchmarks/kernels.py --batch 1 10 100 --dtype float32 --without cg-dense cg-hoist --name kernels-small
+	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float64 --rounds 7 --without cg-dense cg-hoist --name kernels-float64
+	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float32 --rounds 7 --only connection --auto --name kernels-uvw
+	$(OLD) benchmarks/mace_step.py
 
 .venv/ready: pyproject.toml tests/e3nn-0.6.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tpregistry needs Python >= 3.11: make PYTHON=python3.12 ...")'

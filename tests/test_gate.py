@@ -7,7 +7,7 @@ from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.problem import Problem
 from tpregistry.testing import FAULTS, Loopback, applies, faulty_kernel, random_problem
-from tpregistry_cg import CgDense, CgHoist
+from tpregistry_cg import CgDense, CgHoist, CgLlvm
 from tpregistry_e3nn.adapter import Adapter
 
 DRAWS = 27
@@ -31,7 +31,7 @@ def test_faulty_kernels_are_rejected_and_honest_ones_are_not(fault: str) -> None
         against = yardstick(problem)
         evidence = verify(faulty_kernel(problem, fault, generator), against)
         assert not evidence.ok, f"{fault} went unnoticed on {problem.to_json()}"
-        for backend in (Loopback(), CgDense(), CgHoist()):
+        for backend in (Loopback(), CgDense(), CgHoist(), CgLlvm()):
             honest = verify(backend.build(problem, "cpu"), against)
             assert honest.ok, f"{backend.face.name}: {honest.failures} on {problem.to_json()}"
 

@@ -39,7 +39,7 @@ def test_auto_tunes_once_and_the_next_process_reads_the_record() -> None:
     first = decision()
     assert first.source == "tuned"
     samples = {entry.backend: len(entry.samples_us) for entry in first.record.entries if entry.outcome is Outcome.OK}
-    assert set(samples) == {"cg-dense", "cg-hoist", "e3nn"}
+    assert set(samples) == {"cg-dense", "cg-hoist", "cg-llvm", "e3nn"}
     assert len(set(samples.values())) == 1, "as many rounds for each, the host included"
     forget()
     with tpregistry.use("auto"):

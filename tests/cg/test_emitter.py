@@ -36,7 +36,7 @@ def test_components_are_taken_apart_and_put_back(width: int, d: int) -> None:
     store_components(text, "%to", loaded, width, add=False)
     head = "define void @run(ptr %from, i64 %a, i64 %b, ptr %to) {\nentry:\n  %apart = getelementptr float, ptr %to, i64 512"
     share = "define void @share(ptr %job) {\n  ret void\n}"
-    functions = compiler.load("\n".join([head, *text.lines, "  ret void", "}", share]), None)
+    functions = compiler.load("\n".join([head, *text.lines, "  ret void", "}", share]))
     numbers, result = np.arange(d * width, dtype=np.float32), np.zeros(1024, np.float32)
     functions.run(numbers.ctypes.data, 0, 0, result.ctypes.data)
     np.testing.assert_array_equal(result[: d * width], numbers)
@@ -83,6 +83,6 @@ def test_build_time(problem: Problem, limit: float) -> None:
     plan = plan_tensor_product(problem)
     for factor in (1, 3, 3):
         start = time.perf_counter()
-        compiler.load(emit(schedule(plan), "float", compiler.vector_bytes() // torch.float32.itemsize).source, None)
+        compiler.load(emit(schedule(plan), "float", compiler.vector_bytes() // torch.float32.itemsize).source)
         assert time.perf_counter() - start < limit * factor
         plan = plan.vjp()

@@ -15,6 +15,7 @@ from tpregistry.problem import Problem
 from tpregistry.testing import real_problems
 from tpregistry.torch.differentiable import differentiable
 from tpregistry_cg import CgLlvm
+from tpregistry_cg.llvm import pool
 from tpregistry_cg.llvm.kernel import CompiledPlan
 from tpregistry_e3nn.adapter import Adapter
 
@@ -105,3 +106,39 @@ def test_verdict_names_every_reason() -> None:
     problem = real_problems()["sevennet-0 last"].at(dtype="bfloat16")
     assert [reason.code for reason in CgLlvm().supports(problem, "cuda").reasons] == ["TP120", "TP121"]
     assert CgLlvm().supports(problem.at(dtype="float64"), "cpu").ok
+
+
+@pytest.mark.parametrize("openmp", [True, False])
+def test_threads_share_the_work(openmp: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if openmp:
+        assert pool._openmp() is not None, "torch brings an OpenMP library on Linux"
+    else:
+        monkeypatch.setattr(pool, "_openmp", lambda: None)
+    counts = []
+    run = pool.run
+    monkeypatch.setattr(pool, "run", lambda functions, calls: (counts.append(len(calls)), run(functions, calls)))
+    problem = real_problems()["sevennet-0 last"].at(shared_weights=True)
+    forward = CgLlvm().build(problem, "cpu")
+    x, y, w = (
+        torch.randn(3001, problem.irreps_in1.dim),
+        torch.randn(3001, problem.irreps_in2.dim),
+        torch.randn(problem.weight_numel),
+    )
+    before, found = torch.get_num_threads(), {}
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            out = forward(x, y, w)
+            found[threads] = out, *forward.vjp()(x, y, w, out)
+    finally:
+        torch.set_num_threads(before)
+    assert counts == [1, 1, 3, 3]
+    for one, three in zip(found[1][:3], found[3][:3], strict=True):
+        assert torch.equal(one, three)
+    torch.testing.assert_close(found[1][3], found[3][3], rtol=1e-4, atol=1e-3)
+
+
+def test_work_is_not_split_for_less_than_a_thread_costs() -> None:
+    assert pool.parts(1000, 10.0, 8) == [(0, 1000)]
+    assert pool.parts(1000, 1000.0, 3) == [(0, 333), (333, 666), (666, 1000)]
+    assert pool.parts(0, 1000.0, 3) == [(0, 0)]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
@@ -19,6 +17,7 @@ from pathlib import Path
 
 from tpregistry.discovery import DATABASES
 from tpregistry.problem import Problem
+from tpregistry.store.files import write_whole
 from tpregistry.store.record import Record
 
 VERSION = "v1"
@@ -64,7 +63,7 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_once(path.parent / "environment.json", json.dumps(record.environment, indent=1))
-            _write(path, json.dumps(record.to_json()))
+            write_whole(path, json.dumps(record.to_json()).encode())
         except OSError as error:
             self._warn(f"records cannot be written to {self.root} ({error.strerror or error}); they last for this process only")
 
@@ -105,17 +104,6 @@ def _databases() -> tuple[Path, ...]:
     return tuple(Path(str(files(point.module).joinpath(point.attr))) for point in points)
 
 
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def _write_once(path: Path, text: str) -> None:
     if not path.exists():
-        _write(path, text)
+        write_whole(path, text.encode())

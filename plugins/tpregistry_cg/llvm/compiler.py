@@ -5,16 +5,16 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
+
+from tpregistry.store import Code
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,23 @@ _lock = threading.Lock()
 _loaded: dict[str, Functions] = {}
 
 
+@cache
 def vector_bytes() -> int:
     """Width of this CPU's vectors."""
     features = llvm.get_host_cpu_features()
     return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
 
 
-def load(source: str, folder: Path | None) -> Functions:
-    """The compiled functions of a module: from this process, from the folder, or compiled now and kept there."""
-    key = hashlib.sha256("\n".join([*_machine(), source]).encode()).hexdigest()
+def load(source: str, kept: Code | None = None) -> Functions:
+    """The compiled functions of a module: from this process, from those kept, or compiled now and kept."""
+    key = hashlib.sha256("\n".join([*_machine(), source]).encode()).hexdigest() + ".o"
     with _lock:
         if key not in _loaded:
-            code = _read(folder, key)
+            code = kept.get(key) if kept else None
             if code is None:
                 code = _compile(source)
-                _write(folder, key, code)
+                if kept:
+                    kept.put(key, code)
             _loaded[key] = _link(code)
         return _loaded[key]
 
@@ -87,25 +89,11 @@ def _link(code: bytes) -> Functions:
     return Functions(_SIGNATURE(engine.get_function_address("run")), engine.get_function_address("share"), engine)
 
 
-def _read(folder: Path | None, key: str) -> bytes | None:
-    """Object code whose checksum is right; anything else is a miss."""
-    try:
-        data = (folder / f"{key}.o").read_bytes() if folder else b""
-    except OSError:
-        return None
-    code = data[32:]
-    return code if code and hashlib.sha256(code).digest() == data[:32] else None
+def _renew() -> None:
+    """A fork while another thread compiles leaves the child a lock that nobody will open."""
+    global _lock
+    _lock = threading.Lock()
 
 
-def _write(folder: Path | None, key: str, code: bytes) -> None:
-    """A whole file under its name or none: processes that compile the same at once write the same."""
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(code).digest() + code)
-        os.replace(name, folder / f"{key}.o")
-    except OSError:
-        return  # a folder that cannot be written costs a compilation per process, nothing else
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

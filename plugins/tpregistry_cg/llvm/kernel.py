@@ -9,7 +9,7 @@ import torch
 
 from tpregistry.plan import Operand, Plan
 from tpregistry.plan.schedule import schedule
-from tpregistry.store import code_folder
+from tpregistry.store import open_code
 from tpregistry_cg.llvm import compiler, pool
 from tpregistry_cg.llvm.emitter import Emitted, emit
 from tpregistry_cg.llvm.memory import empty, scratch
@@ -63,7 +63,7 @@ class CompiledPlan:
 
     @cached_property
     def _functions(self) -> compiler.Functions:
-        return compiler.load(self.emitted.source, code_folder("cg-llvm"))
+        return compiler.load(self.emitted.source, open_code("cg-llvm"))
 
     @cached_property
     def _nanoseconds(self) -> float:
