@@ -36,6 +36,7 @@ hosts: .venv/ready .venv-mace/ready
 # A quiet machine, half an hour.
 bench: .venv/ready .venv-mace/ready
 	$(NEW) benchmarks/overheads.py
+	$(NEW) benchmarks/builds.py
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float32
 	$(NEW) benchmarks/kernels.py --batch 4000 --dtype float32 --rounds 5 --without cg-dense cg-hoist --name kernels-4000
 	$(NEW) benchmarks/kernels.py --batch 1 10 100 --dtype float32 --without cg-dense cg-hoist --name kernels-small

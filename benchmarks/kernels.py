@@ -258,6 +258,7 @@ def run(args: argparse.Namespace, console: Console) -> list[Row]:
 
 
 def main() -> int:
+    os.environ["TP_CACHE_DIR"] = tempfile.mkdtemp()  # so that what is compiled is compiled here
     args, console = arguments(), Console(width=None if sys.stdout.isatty() else 190)
     begin, where = time.time(), machine()
     rows = run(args, console)

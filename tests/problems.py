@@ -8,7 +8,7 @@ from tpregistry.irreps import Irreps, MulIrrep
 from tpregistry.problem import Mode, Path, Problem
 
 SAME_COPIES = (Mode.UUW, Mode.UUU, Mode.UVU_PAIRS, Mode.UVW_PAIRS)
-ALWAYS_WEIGHTED = (Mode.UVW, Mode.UUW, Mode.UVW_PAIRS)
+ALWAYS_WEIGHTED = (Mode.UVW, Mode.UVW_PAIRS)
 
 copies = st.integers(0, 5)
 degrees = st.integers(0, 3)
@@ -32,13 +32,15 @@ def _paths(draw: st.DrawFn, rep1: list[MulIrrep], rep2: list[MulIrrep], out: lis
     i, j = draw(st.integers(0, len(rep1) - 1)), draw(st.integers(0, len(rep2) - 1))
     x, y = rep1[i], rep2[j]
     mode = draw(st.sampled_from([mode for mode in Mode if x.mul == y.mul or mode not in SAME_COPIES]))
-    item = MulIrrep(_copies_out(draw, mode, x.mul, y.mul), draw(st.integers(abs(x.l - y.l), x.l + y.l)), x.p * y.p)
+    weighted = mode in ALWAYS_WEIGHTED or draw(st.booleans())
+    item = MulIrrep(_copies_out(draw, mode, x.mul, y.mul, weighted), draw(st.integers(abs(x.l - y.l), x.l + y.l)), x.p * y.p)
     if item not in out or draw(st.booleans()):
         out.append(item)
-    weighted = mode in ALWAYS_WEIGHTED or draw(st.booleans())
     return Path(i, j, out.index(item), mode, weighted, draw(st.floats(0.25, 4.0)))
 
 
-def _copies_out(draw: st.DrawFn, mode: Mode, u: int, v: int) -> int:
+def _copies_out(draw: st.DrawFn, mode: Mode, u: int, v: int, weighted: bool) -> int:
+    if mode is Mode.UUW and not weighted:
+        return 1
     fixed = {Mode.UVU: u, Mode.UVV: v, Mode.UUU: u, Mode.UVUV: u * v, Mode.UVU_PAIRS: u * (u - 1) // 2}
     return fixed[mode] if mode in fixed else draw(st.integers(1, 4))

@@ -22,6 +22,9 @@ def composed(split: Channelwise, size: int, x: np.ndarray, y: np.ndarray, w: np.
         out[:, theirs] = inner[:, ours]
     for mix in split.mixes:
         product = inner[:, mix.product].reshape(len(x), mix.inputs, -1)
+        if mix.weights is None:
+            out[:, mix.out] += product.sum(1)
+            continue
         matrix = w[..., mix.weights].reshape(*w.shape[:-1], mix.inputs, mix.outputs)
         out[:, mix.out] += np.einsum("zck,...cw->zwk" if w.ndim == 1 else "zck,zcw->zwk", product, matrix).reshape(len(x), -1)
     return out

@@ -45,6 +45,12 @@ class CgHoist(_Portable):
         return HoistKernel(problem, device)
 
 
+def _compile_seconds(problem: Problem) -> float:
+    """Grows with the entries of the hoisted matrices; derivatives are four fifths of it (benchmarks/builds.py)."""
+    entries = sum((2 * problem.irreps_in1[p.i_in1].l + 1) * (2 * problem.irreps_out[p.i_out].l + 1) for p in problem.paths)
+    return round(0.1 + entries * (0.003 if problem.derivatives else 0.0006), 2)
+
+
 class CgLlvm:
     """Compiled for the problem and this CPU: y hoisted into matrices, channels as vector lanes, all gradients in one sweep."""
 
@@ -57,7 +63,7 @@ class CgLlvm:
             reasons.append(Reason("TP120", f"cg-llvm runs on a CPU, not on {device}"))
         if problem.dtype not in ("float32", "float64"):
             reasons.append(Reason("TP121", f"cg-llvm computes in float32 and float64, not in {problem.dtype}"))
-        return Verdict(tuple(reasons), build_seconds=0.1 + 0.05 * len(problem.paths))
+        return Verdict(tuple(reasons), _compile_seconds(problem))
 
     def build(self, problem: Problem, device: str) -> Kernel:
         """A kernel with derivatives of its own; it is compiled when it is called."""

@@ -15,7 +15,7 @@ from tpregistry.problem import Problem
 from tpregistry.testing import real_problems
 from tpregistry.torch.differentiable import differentiable
 from tpregistry_cg import CgLlvm
-from tpregistry_cg.llvm import pool
+from tpregistry_cg.llvm import compiler, pool
 from tpregistry_cg.llvm.kernel import CompiledPlan
 from tpregistry_e3nn.adapter import Adapter
 
@@ -142,3 +142,19 @@ def test_work_is_not_split_for_less_than_a_thread_costs() -> None:
     assert pool.parts(1000, 10.0, 8) == [(0, 1000)]
     assert pool.parts(1000, 1000.0, 3) == [(0, 333), (333, 666), (666, 1000)]
     assert pool.parts(0, 1000.0, 3) == [(0, 0)]
+
+
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_narrower_vectors_compute_the_same(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code for other CPUs: 16 bytes as on ARM and old x86, 32 as on most x86, 64 with AVX-512."""
+    monkeypatch.setattr(compiler, "vector_bytes", lambda: width)
+    plan = plan_tensor_product(real_problems()["nequip with parity"])
+    generator = np.random.default_rng(0)
+    for _ in range(3):
+        arrays = [generator.standard_normal((3, operand.size)) for operand in plan.inputs]
+        compiled = CompiledPlan(plan, torch.float32)
+        assert compiled.engine == f"llvm, {width // 4} lanes"
+        results = compiled(*(torch.from_numpy(array).float() for array in arrays))
+        for found, expected in zip(results, emit_numpy(plan)(*arrays), strict=True):
+            np.testing.assert_allclose(found.numpy(), expected, atol=2e-5 * np.abs(expected).max(), rtol=0)
+        plan = plan.vjp()

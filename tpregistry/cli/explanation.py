@@ -34,9 +34,9 @@ def generated(resolution: Resolution) -> dict[str, Any]:
     problem, sources = resolution.problem, {}
     for candidate in resolution.candidates:
         if candidate.ok and not candidate.host:
-            generated = getattr(resolution.build(candidate.name), "sources", None)
-            if generated is not None:
-                sources[candidate.name] = generated(problem.derivatives)
+            write = getattr(resolution.build(candidate.name), "sources", None)
+            if write is not None:
+                sources[candidate.name] = write(problem.derivatives)
     return {"plan": str(plan_tensor_product(problem)), "sources": sources}
 
 

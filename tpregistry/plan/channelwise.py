@@ -17,10 +17,13 @@ from tpregistry.problem import Mode, Path, Problem
 
 @dataclass(frozen=True)
 class Mix:
-    """``out[:, w, k] += sum_c weights[c, w] * product[:, c, k]``: places in the inner product, in w and in out."""
+    """``out[:, w, k] += sum_c weights[c, w] * product[:, c, k]``: places in the inner product, in w and in out.
+
+    A path without weights (`uuw` to one copy) has None and is a sum over c.
+    """
 
     product: slice
-    weights: slice
+    weights: slice | None
     out: slice
     inputs: int
     outputs: int
@@ -144,5 +147,4 @@ def _mixed_piece(problem: Problem, number: int) -> MulIrrep | None:
 
 def _mix(problem: Problem, product: slice, number: int) -> Mix:
     place, shape = problem.weight_slices[number], problem.path_shapes[number]
-    assert place is not None, "paths that mix channels have weights"
     return Mix(product, place, problem.irreps_out.slices()[problem.paths[number].i_out], prod(shape[:-1]), shape[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tpregistry.plan import plan_tensor_product
-from tpregistry.plan.channelwise import Channelwise, channelwise
+from tpregistry.plan.channelwise import Channelwise, Mix, channelwise
 from tpregistry.problem import Problem
 from tpregistry.torch.differentiable import differentiable
 from tpregistry_cg.llvm.kernel import CompiledPlan, Tensor
@@ -57,11 +57,17 @@ class Mixed:
         found: dict[tuple[int, int], Tensor] = {(out.start, out.stop): inner[:, place] for place, out in split.pieces or ()}
         for mix in split.mixes:
             key = mix.out.start, mix.out.stop
-            product = inner[:, mix.product].unflatten(1, (mix.inputs, -1))
-            weights = w[..., mix.weights].unflatten(-1, (mix.inputs, mix.outputs))
-            mixed = torch.einsum("zck,zcw->zwk" if w.dim() > 1 else "zck,cw->zwk", product, weights).flatten(1)
+            mixed = _mixed(mix, inner, w)
             found[key] = found[key] + mixed if key in found else mixed
         return _concatenated(found, self._size, inner)
+
+
+def _mixed(mix: Mix, inner: Tensor, w: Tensor) -> Tensor:
+    product = inner[:, mix.product].unflatten(1, (mix.inputs, -1))
+    if mix.weights is None:
+        return product.sum(1)
+    weights = w[..., mix.weights].unflatten(-1, (mix.inputs, mix.outputs))
+    return torch.einsum("zck,zcw->zwk" if w.dim() > 1 else "zck,cw->zwk", product, weights).flatten(1)
 
 
 def _concatenated(pieces: dict[tuple[int, int], Tensor], size: int, like: Tensor) -> Tensor:
