@@ -23,6 +23,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ |= {"TP_CACHE_DIR": tempfile.mkdtemp(), "TP_LOG": "off"}
+os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"  # e3nn 0.4.4 on torch >= 2.6
 
 from ase.build import bulk  # noqa: E402
 
