@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tpregistry.cli.from_irreps import problem_from_irreps
 from tpregistry.frame import frame
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.schedule import schedule
 from tpregistry.problem import Mode, Problem

@@ -42,5 +42,5 @@ def _paths(draw: st.DrawFn, rep1: list[MulIrrep], rep2: list[MulIrrep], out: lis
 def _copies_out(draw: st.DrawFn, mode: Mode, u: int, v: int, weighted: bool) -> int:
     if mode is Mode.UUW and not weighted:
         return 1
-    fixed = {Mode.UVU: u, Mode.UVV: v, Mode.UUU: u, Mode.UVUV: u * v, Mode.UVU_PAIRS: u * (u - 1) // 2}
-    return fixed[mode] if mode in fixed else draw(st.integers(1, 4))
+    fixed = mode.copies_out(u, v)
+    return draw(st.integers(1, 4)) if fixed is None else fixed

@@ -3,7 +3,11 @@
 Everything here is imported on first use: a program that only has TP_BACKEND set pays for a finder, nothing more.
 """
 
+import os
+
 __version__ = "0.1.0"
+started_in = os.getpid()
+"""The process that imported us: in a fork of it, the threads of OpenMP are gone."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

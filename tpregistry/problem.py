@@ -33,6 +33,11 @@ class Mode(StrEnum):
         """Channel letters of x, y, weight and output; q counts the pairs u < v."""
         return _LETTERS[self]
 
+    def copies_out(self, u: int, v: int) -> int | None:
+        """Copies of the output for u copies of x and v of y; None where they are free."""
+        pairs = u * (u - 1) // 2
+        return {"u": u, "v": v, "uv": u * v, "q": pairs}.get(self.letters[3])
+
     @property
     def paired(self) -> bool:
         """Whether x and y are read at the pairs u < v of their copies."""
@@ -184,9 +189,10 @@ def _check_path(problem: Problem, number: int, path: Path) -> None:
 
 
 def _check_copies(number: int, mode: Mode, u: int, v: int, w: int, has_weight: bool) -> None:
-    wanted = {Mode.UVU: w == u, Mode.UVV: w == v, Mode.UUW: u == v and (has_weight or w == 1), Mode.UUU: u == v == w}
-    wanted |= {Mode.UVUV: w == u * v, Mode.UVU_PAIRS: u == v and w == u * (u - 1) // 2, Mode.UVW_PAIRS: u == v and has_weight}
-    fits = wanted.get(mode, has_weight)
+    same = u == v or mode.letters[0] != mode.letters[1]
+    free = has_weight or (mode is Mode.UUW and w == 1)
+    copies = mode.copies_out(u, v)
+    fits = same and (free if copies is None else w == copies)
     _require(fits, f"path {number}: mode {mode.value} does not fit {u} and {v} copies -> {w} (weighted: {has_weight})")
 
 

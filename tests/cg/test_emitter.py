@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tpregistry.cli.from_irreps import problem_from_irreps
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.schedule import NotScheduled, schedule
 from tpregistry.problem import Mode, Problem

@@ -90,6 +90,28 @@ def test_a_forked_child_computes_the_same(tmp_path: Path) -> None:
     ended(start(body, tmp_path), seconds=120)
 
 
+def test_a_fork_before_the_first_kernel(tmp_path: Path) -> None:
+    """The parent has used OpenMP, and only the child comes to import our code."""
+    program = """
+    import os, numpy as np, torch, tpregistry
+    torch.set_num_threads(2)
+    torch.randn(400, 400) @ torch.randn(400, 400)
+    torch.randn(10**6).sin()
+    child = os.fork()
+    if child == 0:
+        from tpregistry.testing import real_problems
+        from tpregistry_cg import CgLlvm
+        problem = real_problems()["nequip with parity"]
+        sizes = problem.irreps_in1.dim, problem.irreps_in2.dim, problem.weight_numel
+        ones = (torch.from_numpy(np.ones((400, size), np.float32)) for size in sizes)  # no parallel operation of torch here
+        out = CgLlvm().build(problem, "cpu")(*ones).numpy()
+        os._exit(0 if (out[0] == out[-1]).all() else 3)
+    assert os.waitpid(child, 0)[1] == 0
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")} | {"TP_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=environ, check=True, timeout=120)
+
+
 def test_threads_at_once(tmp_path: Path) -> None:
     body = """
     from concurrent.futures import ThreadPoolExecutor

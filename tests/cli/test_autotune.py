@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.conftest import clean_environment
 from tpregistry.cli.autotune_command import environment
-from tpregistry.cli.from_irreps import problem_from_irreps
 from tpregistry.cli.tuned import exit_code
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.problem import Mode
 
 pytest.importorskip("e3nn")

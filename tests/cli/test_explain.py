@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli.conftest import run_in
-from tpregistry.cli.from_irreps import problem_from_irreps
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.problem import Mode
 
 pytest.importorskip("e3nn")

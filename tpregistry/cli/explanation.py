@@ -34,10 +34,16 @@ def generated(resolution: Resolution) -> dict[str, Any]:
     problem, sources = resolution.problem, {}
     for candidate in resolution.candidates:
         if candidate.ok and not candidate.host:
-            write = getattr(resolution.build(candidate.name), "sources", None)
-            if write is not None:
-                sources[candidate.name] = write(problem.derivatives)
+            sources |= _sources(resolution, candidate.name)
     return {"plan": str(plan_tensor_product(problem)), "sources": sources}
+
+
+def _sources(resolution: Resolution, name: str) -> dict[str, dict[str, str]]:
+    try:
+        write = getattr(resolution.build(name), "sources", None)
+        return {name: write(resolution.problem.derivatives)} if write else {}
+    except Exception as error:  # a plugin may raise anything; the others are shown
+        return {name: {"nothing": f"raised {type(error).__name__}: {error}"}}
 
 
 def settings_chain(settings: Settings) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tpregistry.cli.from_irreps import problem_from_irreps
 from tpregistry.errors import TPError
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.irreps import Irreps
 from tpregistry.problem import DTYPES, Mode, Problem
 

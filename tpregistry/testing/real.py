@@ -6,12 +6,11 @@ output of its own, in e3nn's order; coefficients are those of component normalis
 
 from __future__ import annotations
 
-from math import sqrt
+from dataclasses import replace
 
-from tpregistry.irreps import Irreps, MulIrrep
-from tpregistry.problem import Mode, Path, Problem
-
-Triple = tuple[Irreps, Irreps, Irreps]
+from tpregistry.from_irreps import problem_from_irreps
+from tpregistry.irreps import Irreps
+from tpregistry.problem import Mode, Problem
 
 _UVU = {
     "mace layer 1": ("128x0e", "0e+1o+2e+3o", "0e+1o+2e+3o"),
@@ -36,42 +35,15 @@ _UVW = {
 
 def real_problems(dtype: str = "float32") -> dict[str, Problem]:
     """All of them by name, the `uvu` ones first."""
-    channelwise = {name: _channelwise(_parsed(texts), dtype) for name, texts in _UVU.items()}
-    return channelwise | {name: _fully_connected(_parsed(texts), dtype) for name, texts in _UVW.items()}
+    dense = {name: problem_from_irreps(*texts, Mode.UVW, shared_weights=True, dtype=dtype) for name, texts in _UVW.items()}
+    return {name: _channelwise(*texts, dtype) for name, texts in _UVU.items()} | dense
 
 
-def _parsed(texts: tuple[str, str, str]) -> Triple:
-    in1, in2, out = map(Irreps.parse, texts)
-    return in1, in2, out
-
-
-def _channelwise(irreps: Triple, dtype: str) -> Problem:
-    irreps_in1, irreps_in2, kept = irreps
-    allowed = {(item.l, item.p) for item in kept}
-    found = [
-        (_e3nn_order(degree, x.p * y.p), i, j, MulIrrep(x.mul, degree, x.p * y.p))
-        for i, x in enumerate(irreps_in1)
-        for j, y in enumerate(irreps_in2)
-        for degree in range(abs(x.l - y.l), x.l + y.l + 1)
-        if (degree, x.p * y.p) in allowed
-    ]
-    places = {number: place for place, number in enumerate(sorted(range(len(found)), key=lambda n: found[n][0]))}
-    out = Irreps(tuple(item for _, _, _, item in sorted(found, key=lambda entry: entry[0])))
-    paths = (Path(i, j, places[n], Mode.UVU, True, sqrt(2 * item.l + 1)) for n, (_, i, j, item) in enumerate(found))
-    return Problem(irreps_in1, irreps_in2, out, tuple(sorted(paths, key=lambda path: path.i_out)), False, dtype)
-
-
-def _e3nn_order(degree: int, parity: int) -> tuple[int, int]:
-    return degree, -parity * (-1) ** degree
-
-
-def _fully_connected(irreps: Triple, dtype: str) -> Problem:
-    irreps_in1, irreps_in2, out = irreps
-    paths = (
-        Path(i, j, k, Mode.UVW, True, sqrt((2 * item.l + 1) / (x.mul * y.mul)))
-        for i, x in enumerate(irreps_in1)
-        for j, y in enumerate(irreps_in2)
-        for k, item in enumerate(out)
-        if abs(x.l - y.l) <= item.l <= x.l + y.l and x.p * y.p == item.p
-    )
-    return Problem(irreps_in1, irreps_in2, out, tuple(paths), True, dtype)
+def _channelwise(in1: str, in2: str, kept: str, dtype: str) -> Problem:
+    """Every path to an irrep of ``kept``, each to an output of its own, in e3nn's order."""
+    every = problem_from_irreps(in1, in2, None, Mode.UVU, shared_weights=False, dtype=dtype)
+    allowed = {(item.l, item.p) for item in Irreps.parse(kept)}
+    pieces = [n for n, item in enumerate(every.irreps_out) if (item.l, item.p) in allowed]
+    pieces.sort(key=lambda n: (every.irreps_out[n].l, -every.irreps_out[n].p * (-1) ** every.irreps_out[n].l))
+    paths = tuple(replace(every.paths[old], i_out=new) for new, old in enumerate(pieces))
+    return every.at(irreps_out=Irreps(tuple(every.irreps_out[n] for n in pieces)), paths=paths)

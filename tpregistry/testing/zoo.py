@@ -35,13 +35,9 @@ def _draw_path(
     mode = modes[int(generator.integers(len(modes)))]
     degree = int(generator.integers(abs(x.l - y.l), x.l + y.l + 1))
     weighted = mode in (Mode.UVW, Mode.UVW_PAIRS, Mode.UUW) or bool(generator.integers(2))
-    item = MulIrrep(_copies_out(mode, x.mul, y.mul, generator), degree, x.p * y.p)
+    copies = mode.copies_out(x.mul, y.mul)
+    item = MulIrrep(int(generator.integers(1, 4)) if copies is None else copies, degree, x.p * y.p)
     if item not in out or generator.integers(2):
         out.append(item)
     coefficient = float(generator.uniform(0.3, 3.0))
     paths.append(Path(i_in1, i_in2, out.index(item), mode, weighted, coefficient))
-
-
-def _copies_out(mode: Mode, u: int, v: int, generator: np.random.Generator) -> int:
-    fixed = {Mode.UVU: u, Mode.UVV: v, Mode.UUU: u, Mode.UVUV: u * v, Mode.UVU_PAIRS: u * (u - 1) // 2}
-    return fixed[mode] if mode in fixed else int(generator.integers(1, 4))

@@ -17,14 +17,13 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import tpregistry
 from tpregistry_cg.llvm.compiler import Functions
 
 Part = tuple[int, int]
 
 LEAST_NANOSECONDS = 20_000
 """Work that is worth a thread of its own."""
-
-_process = os.getpid()
 
 
 def parts(batch: int, nanoseconds: float, threads: int) -> list[Part]:
@@ -39,7 +38,7 @@ def run(functions: Functions, calls: Sequence[tuple[int, int, int, int]]) -> Non
     if len(calls) == 1:
         functions.run(*calls[0])
         return
-    openmp = _openmp() if os.getpid() == _process else None
+    openmp = _openmp() if os.getpid() == tpregistry.started_in else None
     if openmp is not None:
         parallel, thread_number, thread_count = openmp
         job = array("q", [thread_number, thread_count, len(calls), *(value for call in calls for value in call)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tpregistry.cli.from_irreps import problem_from_irreps
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.problem import Mode
 
 CASES = [("4x0e+3x1o", "2x0e+1x1o", "5x0e+6x1o+2x1e+3x2e"), ("8x0e+8x1o+8x2e", "0e+1o+2e", "0e+4x1o+2x2e+7x3o")]

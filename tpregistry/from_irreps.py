@@ -33,7 +33,7 @@ def _own_outputs(rep1: Irreps, rep2: Irreps, mode: Mode) -> tuple[Irreps, list[T
 
 
 def _output(x: MulIrrep, y: MulIrrep, degree: int, mode: Mode) -> MulIrrep:
-    copies = _copies(mode, x.mul, y.mul)
+    copies = mode.copies_out(x.mul, y.mul)
     if copies is None:
         raise ValueError(f"mode {mode.value} leaves the copies of the output open: write OUT as well")
     return MulIrrep(copies, degree, x.p * y.p)
@@ -47,7 +47,7 @@ def _given_outputs(rep1: Irreps, rep2: Irreps, rep3: Irreps, mode: Mode) -> tupl
 
 def _fits(mode: Mode, x: MulIrrep, y: MulIrrep, out: MulIrrep) -> bool:
     allowed = out.l in _degrees(x, y) and out.p == x.p * y.p and _pair(mode, x, y)
-    return allowed and _copies(mode, x.mul, y.mul) in (None, out.mul)
+    return allowed and mode.copies_out(x.mul, y.mul) in (None, out.mul)
 
 
 def _degrees(x: MulIrrep, y: MulIrrep) -> range:
@@ -57,11 +57,6 @@ def _degrees(x: MulIrrep, y: MulIrrep) -> range:
 def _pair(mode: Mode, x: MulIrrep, y: MulIrrep) -> bool:
     """Whether copies of x and y combine at all: modes with one letter for both need as many of each."""
     return x.mul == y.mul or mode.letters[0] != mode.letters[1]
-
-
-def _copies(mode: Mode, u: int, v: int) -> int | None:
-    """Copies of the output, where the mode fixes them."""
-    return {"u": u, "v": v, "uv": u * v, "q": u * (u - 1) // 2}.get(mode.letters[3])
 
 
 def _path(triple: Triple, triples: list[Triple], reps: tuple[Irreps, Irreps, Irreps], mode: Mode) -> Path:
