@@ -12,12 +12,18 @@ from tpregistry.problem import Mode, Path, Problem
 
 
 def composed(split: Channelwise, size: int, x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    original = x, y
     x, y = (array if index is None else array[:, index] for array, index in ((x, split.x), (y, split.y)))
     weights = w if split.weights is None else np.concatenate([w[..., place] for place in split.weights] or [w[..., :0]], -1)
     (inner,) = emit_numpy(plan_tensor_product(split.inner))(x, y, weights)
     if split.pieces is None:
         return inner
     out = np.zeros((len(x), size))
+    for part in split.scalings:
+        vectors, scalars = (original[1], original[0]) if part.of_x else original
+        weights = w[part.weights].reshape(part.shape)
+        weights = (weights if part.of_x else weights.swapaxes(0, 1)).reshape(-1)
+        out[:, part.out] += emit_numpy(part.plan())(vectors[:, part.vectors], scalars[:, part.scalars], weights)[0]
     for ours, theirs in split.pieces:
         out[:, theirs] = inner[:, ours]
     for mix in split.mixes:
@@ -50,4 +56,4 @@ def test_equal_pieces_in_another_order_are_not_mistaken_for_the_whole() -> None:
 def test_a_product_channel_by_channel_stays_as_it_is() -> None:
     irreps = Irreps.parse("2x0e+2x1o"), Irreps.parse("1x0e"), Irreps.parse("2x0e+2x1o")
     problem = Problem(*irreps, (Path(0, 0, 0, Mode.UVU, True, 1.0), Path(1, 0, 1, Mode.UVU, False, 1.0)), True)
-    assert channelwise(problem) == Channelwise(problem, None, None, None, None, ())
+    assert channelwise(problem) == Channelwise(problem, None, None, None, None)

@@ -7,15 +7,16 @@ from hypothesis import HealthCheck, given, settings
 
 from tests.problems import problems
 from tpregistry.frame import frame
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
-from tpregistry.problem import Problem
+from tpregistry.problem import Mode, Problem
 from tpregistry.testing import real_problems
 from tpregistry.torch.differentiable import differentiable
 from tpregistry_cg import CgLlvm
-from tpregistry_cg.llvm import compiler, pool
+from tpregistry_cg.llvm import compiler, pool, scaling
 from tpregistry_cg.llvm.kernel import CompiledPlan
 from tpregistry_e3nn.adapter import Adapter
 
@@ -26,15 +27,28 @@ TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(problem=problems())
 def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem) -> None:
-    plan = plan_tensor_product(channelwise(problem).inner)
+    agree_to_third_order(CompiledPlan(plan_tensor_product(channelwise(problem).inner), getattr(torch, dtype)), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("of_x", [False, True])
+def test_scalars_times_vectors_agree_to_third_order(dtype: str, of_x: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "CHUNK_BYTES", 2 * 4 * 6 * 4)  # two samples of float32, one of float64
+    operands = ("3x0e", "4x2o", "6x2o") if of_x else ("4x2o", "3x0e", "6x2o")
+    (part,) = channelwise(problem_from_irreps(*operands, Mode.UVW, shared_weights=True, dtype=dtype)).scalings
+    agree_to_third_order(scaling.ScalingKernel(part.plan(), part.copies), dtype)
+
+
+def agree_to_third_order(kernel: CompiledPlan | scaling.ScalingKernel, dtype: str) -> None:
+    """With the oracle, on three samples."""
     generator = np.random.default_rng(0)
     for _ in range(4):
-        arrays = [generator.standard_normal((3, o.size) if o.batched else o.size) for o in plan.inputs]
+        arrays = [generator.standard_normal((3, o.size) if o.batched else o.size) for o in kernel.plan.inputs]
         tensors = [torch.from_numpy(array).to(getattr(torch, dtype)) for array in arrays]
-        for found, expected in zip(CompiledPlan(plan, getattr(torch, dtype))(*tensors), emit_numpy(plan)(*arrays), strict=True):
+        for found, expected in zip(kernel(*tensors), emit_numpy(kernel.plan)(*arrays), strict=True):
             scale = max(1.0, np.abs(expected).max(initial=0))
             np.testing.assert_allclose(found.double().numpy(), expected, atol=TOLERANCE[dtype] * scale, rtol=0)
-        plan = plan.vjp()
+        kernel = kernel.vjp()
 
 
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -44,7 +58,7 @@ def test_the_gate_accepts_every_mode(problem: Problem) -> None:
     assert evidence.ok, evidence.failures
 
 
-@pytest.mark.parametrize("name", ["nequip with parity", "sevennet-l3i5 inner", "mace skip connection"])
+@pytest.mark.parametrize("name", ["nequip with parity", "sevennet-l3i5 inner", "mace skip connection", "nequip self-connection"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_gate_accepts_real_products(name: str, dtype: str) -> None:
     problem = real_problems(dtype)[name].at(batch=256)

@@ -1,7 +1,8 @@
 """Any tensor product as a product channel by channel, and what is left to do before and after it.
 
 `uvw`, `uuw` and `u<vw` mix channels with a dense matrix: what precedes it is an unweighted `uvuv` (`uvu`, `uuu`) product
-into a piece of its own. The pairs u < v are pieces of x and y gathered at those pairs, then a `uuu` product.
+into a piece of its own; where it only scales vectors by scalars, see `scaling`. The pairs u < v are pieces of x and y
+gathered at those pairs, then a `uuu` product.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from math import prod
 import numpy as np
 
 from tpregistry.irreps import Irreps, MulIrrep
+from tpregistry.plan.scaling import Scaling, scales_vectors, scaling
 from tpregistry.problem import Mode, Path, Problem
 
 
@@ -42,7 +44,8 @@ class Channelwise:
     y: np.ndarray | None
     weights: tuple[slice, ...] | None
     pieces: tuple[tuple[slice, slice], ...] | None
-    mixes: tuple[Mix, ...]
+    mixes: tuple[Mix, ...] = ()
+    scalings: tuple[Scaling, ...] = ()
 
 
 @dataclass
@@ -87,10 +90,14 @@ class _Split:
         self.out: list[MulIrrep] = []
         self.kept: dict[int, int] = {}
         self.mixed: list[tuple[int, int]] = []
+        self.scalings: list[Scaling] = []
         self.weights: list[slice] = []
 
     def add(self, number: int) -> None:
         """The inner path of a path, to the piece of out that it shares with others or to one of its own."""
+        if scales_vectors(self.problem, number):
+            self.scalings.append(scaling(self.problem, number))
+            return
         path, piece = self.problem.paths[number], _mixed_piece(self.problem, number)
         if piece is not None:
             self.mixed.append((len(self.out), number))
@@ -114,11 +121,12 @@ class _Split:
         changes = {"irreps_in1": irreps_in1, "irreps_in2": irreps_in2, "irreps_out": Irreps(tuple(self.out))}
         inner = self.problem.at(**changes, paths=tuple(self.paths))
         places, theirs = inner.irreps_out.slices(), self.problem.irreps_out.slices()
-        whole = not self.mixed and list(self.kept.items()) == [(n, n) for n in range(len(self.problem.irreps_out))]
+        same = list(self.kept.items()) == [(n, n) for n in range(len(self.problem.irreps_out))]
+        whole = same and not self.mixed and not self.scalings
         pieces = None if whole else tuple((places[ours], theirs[i_out]) for i_out, ours in self.kept.items())
         all_weights = sum(place.stop - place.start for place in self.weights) == self.problem.weight_numel
         mixes = tuple(_mix(self.problem, places[ours], number) for ours, number in self.mixed)
-        return Channelwise(inner, x, y, None if all_weights else tuple(self.weights), pieces, mixes)
+        return Channelwise(inner, x, y, None if all_weights else tuple(self.weights), pieces, mixes, tuple(self.scalings))
 
 
 MIXING = (Mode.UVW, Mode.UUW, Mode.UVW_PAIRS)
