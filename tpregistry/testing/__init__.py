@@ -2,7 +2,8 @@
 
 from tpregistry.testing.faulty import FAULTS, applies, faulty_kernel
 from tpregistry.testing.loopback import Loopback, PlanKernel
+from tpregistry.testing.random_problem import random_problem
 from tpregistry.testing.real import real_problems
-from tpregistry.testing.zoo import random_problem
+from tpregistry.testing.zoo import zoo
 
-__all__ = ["FAULTS", "Loopback", "PlanKernel", "applies", "faulty_kernel", "random_problem", "real_problems"]
+__all__ = ["FAULTS", "Loopback", "PlanKernel", "applies", "faulty_kernel", "random_problem", "real_problems", "zoo"]
