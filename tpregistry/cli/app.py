@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from tpregistry import __version__
 from tpregistry.cli.autotune import AutotuneCommand, autotune
+from tpregistry.cli.cache import cache
 from tpregistry.cli.doctor import doctor
 from tpregistry.cli.explain import explain
 from tpregistry.cli.list_backends import list_backends
@@ -67,6 +68,7 @@ app.command("doctor", short_help="Is everything in place? If not, what mends it.
 app.command("explain", short_help="What would run for a problem, and why.")(explain)
 app.command("autotune", cls=AutotuneCommand, short_help="Check and measure ahead of time.")(autotune)
 app.command("verify", short_help="Check a backend on the problem zoo.")(verify)
+app.add_typer(cache, name="cache", short_help="Records and compiled code: list, show, remove.")
 app.command("reason", short_help="What a reason code means, and what helps.")(reason)
 
 
