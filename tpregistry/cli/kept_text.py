@@ -17,11 +17,11 @@ UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 def print_everything(data: dict[str, Any]) -> None:
     """A row per record, and one per backend that has code."""
     records, code = data["records"], data["code"]
-    output.print_heading("Records", f"{_number(len(records), 'record')}, {size(_bytes(records))} in {data['folder']}")
+    output.print_heading("Records", f"{output.number(len(records), 'record')}, {size(_bytes(records))} in {data['folder']}")
     if records:
         header = ("digest", "winner", "vs host", "age", "device", "problem")
         output.print_rows([_record_row(one) for one in records], header, numbers=(2, 3))
-    output.print_heading("Code", f"{_number(sum(one['files'] for one in code), 'file')}, {size(_bytes(code))}")
+    output.print_heading("Code", f"{output.number(sum(one['files'] for one in code), 'file')}, {size(_bytes(code))}")
     if code:
         output.print_rows([[one["backend"], f"{one['files']:,}", size(one["bytes"])] for one in code], numbers=(1, 2))
 
@@ -53,8 +53,8 @@ def _candidate(entry: Entry, host: str) -> Candidate:
 
 def counted(numbers: dict[str, int]) -> str:
     """What was or would be removed."""
-    records = f"{_number(numbers['records'], 'record')} ({size(numbers['record_bytes'])})"
-    code = f"{_number(numbers['code_files'], 'file')} of code ({size(numbers['code_bytes'])})"
+    records = f"{output.number(numbers['records'], 'record')} ({size(numbers['record_bytes'])})"
+    code = f"{output.number(numbers['code_files'], 'file')} of code ({size(numbers['code_bytes'])})"
     return " and ".join(text for text, there in ((records, numbers["records"]), (code, numbers["code_files"])) if there)
 
 
@@ -78,7 +78,3 @@ def size(number: float) -> str:
 
 def _bytes(found: list[dict[str, Any]]) -> int:
     return sum(one["bytes"] for one in found)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
