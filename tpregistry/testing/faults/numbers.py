@@ -114,7 +114,9 @@ def _reads_as_if_contiguous(problem: Problem, plan: Plan, generator: np.random.G
 
 NUMBERS = {
     "wrong sign on one path": Fault(_wrong_sign),
-    "one weight gradient block off by 1 %": Fault(_weight_gradient_off, lambda problem, plan: problem.derivatives * problem.weight_numel > 0),
+    "one weight gradient block off by 1 %": Fault(
+        _weight_gradient_off, lambda problem, plan: problem.derivatives * problem.weight_numel > 0
+    ),
     "double backward off by 1 %": Fault(_second_order_off, lambda problem, plan: problem.derivatives > 0),
     "wrong in float32 only": Fault(_wrong_in_float32, lambda problem, plan: problem.dtype == "float32"),
     "coefficients from a cache of float32": Fault(_rounded_coefficients, _rounding_shows),
