@@ -173,7 +173,7 @@ def test_autotune_and_explain_in_python() -> None:
         tpregistry.autotune(product(), colour="red")
 
 
-REFUSAL = "return Verdict((Reason('TP120', 'no GPU', 'buy one'), Reason('TP101', 'no float32')))"
+REFUSAL = "return Verdict((Reason('TP120', 'no GPU', 'buy one'), Reason('TP121', 'no float32')))"
 PROBLEMS = {
     "raises on import": ("raise RuntimeError('broken build')", None, "TP152"),
     "is not a backend": ("class Backend: pass", None, "TP152"),
@@ -208,7 +208,7 @@ def test_forced_it_is_an_error_with_every_reason_or_one_warning(kind, tmp_path, 
         call(product())
     if kind == "refuses":
         assert "buy one" in str(raised.value)
-        assert "TP101 no float32" in str(raised.value)
+        assert "TP121 no float32" in str(raised.value)
     with tpregistry.use("stranger", fallback="warn"), pytest.warns(UserWarning, match=code) as caught:
         module = product()
         call(module)

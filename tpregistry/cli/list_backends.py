@@ -26,7 +26,7 @@ def list_backends(json: JsonFlag = False) -> None:
     """
     data = {
         "tpregistry": __version__,
-        "backends": [describe(plugin) for plugin in backends(_settings()).values()],
+        "backends": [describe(plugin) for plugin in backends(lenient_settings()).values()],
         "adapters": [describe_adapter(point) for point in adapter_points()],
     }
     if json:
@@ -35,12 +35,12 @@ def list_backends(json: JsonFlag = False) -> None:
     _print_adapters(data["adapters"])
 
 
-def _settings() -> Settings:
-    """Those in force, or the defaults where a value is bad: this command is run to find out what is wrong."""
+def lenient_settings() -> Settings:
+    """Those in force, or the defaults where a value is bad: commands that say what is wrong must not stop at it."""
     try:
         return process_settings()
     except SettingError as error:
-        warnings.warn(f"tpregistry: {error}; listed with default settings", stacklevel=2)
+        warnings.warn(f"tpregistry: {error}; default settings are taken here", stacklevel=2)
         return Settings()
 
 

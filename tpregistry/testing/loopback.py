@@ -29,7 +29,7 @@ class Loopback:
         if not device.startswith("cpu"):
             reasons.append(Reason("TP120", f"loopback runs on a CPU, not on {device}"))
         if problem.dtype == "bfloat16":
-            reasons.append(Reason("TP101", "NumPy has no bfloat16"))
+            reasons.append(Reason("TP121", "NumPy has no bfloat16"))
         return Verdict(tuple(reasons))
 
     def build(self, problem: Problem, device: str) -> Kernel:
