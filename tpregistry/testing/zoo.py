@@ -85,9 +85,14 @@ def _coefficients(dtype: str) -> dict[str, Problem]:
         "coefficients of several magnitudes": usual.at(paths=tuple(uneven)),
     }
     if dtype == "float64":
-        rounded = tuple(replace(path, rounding="float32") for path in usual.paths)
+        rounded = tuple(path if _is_scaling(usual, path) else replace(path, rounding="float32") for path in usual.paths)
         found["coefficients once rounded to float32"] = usual.at(paths=rounded)
     return found
+
+
+def _is_scaling(problem: Problem, path: Path) -> bool:
+    """Whether e3nn computes a path without a 3j tensor, so that there is none to be rounded: a piece is scalar."""
+    return 0 in (problem.irreps_in1[path.i_in1].l, problem.irreps_in2[path.i_in2].l, problem.irreps_out[path.i_out].l)
 
 
 def _is_odd(problem: Problem, path: Path) -> bool:
