@@ -1,6 +1,7 @@
 """Stands in for OpenEquivariance 0.7, which imports on GPUs only: its calls as its sources have them, computed by e3nn.
 
-Its weights of a path lie with the copies of y first (of x in blocks of 32, which is left out here); problems of the kinds that it asserts against fail here as well.
+Its weights of a path lie with the copies of y first (those of x in blocks of 32, which is left out here). Problems of the
+kinds that it asserts against fail here as well.
 """
 
 from __future__ import annotations
