@@ -59,7 +59,8 @@ def test_the_report_says_what_ran(tmp_path: Path) -> None:
 def test_an_unknown_backend_is_an_error_when_a_product_is_first_used(tmp_path: Path) -> None:
     done = run(tmp_path, TP_BACKEND="cg-hosit")
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("Did you mean cg-hoist? Known: auto, off, cg, cg-dense, cg-hoist, cg-llvm, e3nn")
+    known = "auto, off, cg, cg-dense, cg-hoist, cg-llvm, cuequivariance, e3nn, openequivariance"
+    assert done.stderr.strip().endswith(f"Did you mean cg-hoist? Known: {known}")
 
 
 def test_a_bad_setting_is_an_error_that_names_the_right_ones(tmp_path: Path) -> None:
