@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import tomllib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -145,15 +146,22 @@ def use(backend: str | None = None, **changes: str | float | Path) -> Iterator[S
     """Apply settings to every call inside the ``with`` block, also of modules that are bound already.
 
     Takes the names of the TP_* variables in lower case: ``use("cg-hoist", tune="off")``. Raises SettingError for names
-    or values that mean nothing.
+    or values that mean nothing. As every context variable it is for the thread that enters it: threads started inside
+    have the settings of the process.
     """
     arguments = {"backend": backend} if backend is not None else {}
     arguments |= {name: str(value) for name, value in changes.items()}
-    token = override.set(_changed(current(), tuple(sorted(arguments.items()))))
+    with _changing:
+        changed = _changed(current(), tuple(sorted(arguments.items())))
+    token = override.set(changed)
     try:
         yield current()
     finally:
         override.reset(token)
+
+
+_changing = threading.Lock()
+"""So that threads which enter the same block at once share one object, and with it what is decided and bound."""
 
 
 @cache

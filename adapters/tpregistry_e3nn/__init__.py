@@ -36,6 +36,6 @@ class E3nn:
 
     def build(self, problem: Problem, device: str) -> Kernel:
         """A TensorProduct module with the coefficients of the problem, called with explicit weights."""
-        from tpregistry_e3nn.host import ModuleKernel, module_for
+        from tpregistry_e3nn.host import kernel_for
 
-        return ModuleKernel(module_for(problem, device))
+        return kernel_for(problem, device)
