@@ -62,7 +62,7 @@ def _write_buffers(module: Any, problem: Problem) -> None:
 
     buffers = {name.rpartition(".")[2]: value for name, value in getattr(module, MAIN).named_buffers()}
     for path in problem.paths:
-        degrees = problem.irreps_in1[path.i_in1].l, problem.irreps_in2[path.i_in2].l, problem.irreps_out[path.i_out].l
+        degrees = problem.degrees(path)
         buffer = buffers.get("_w3j_{}_{}_{}".format(*degrees))
         if buffer is not None:
             sign = -1 if path.coefficient < 0 else 1
