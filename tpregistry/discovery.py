@@ -75,7 +75,7 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
         trouble = Reason("TP151", f"{count} distributions offer a backend named {point.name}", "uninstall all but one")
     else:
         try:
-            backend = _checked(load(BACKENDS, point.name)())
+            backend = checked(load(BACKENDS, point.name)())
             return Plugin(point.name, distribution, version, backend, tuple(missing(backend.face)))
         except Exception as error:  # a plugin may raise anything; the program goes on without it
             message = f"importing {point.value} raised {type(error).__name__}: {error}"
@@ -83,11 +83,16 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
     return Plugin(point.name, distribution, version, None, (trouble,))
 
 
-def _checked(backend: Any) -> Backend:
+def checked(backend: Any) -> Backend:
+    """The same object, where it is a backend with a face that can be read. Raises TypeError."""
     if not isinstance(getattr(backend, "face", None), Face) or not isinstance(backend, Backend):
         raise TypeError(f"{type(backend).__name__} lacks a face, supports or build; see tpregistry.backend.Backend")
     if backend.face.api != API:
         raise TypeError(f"it is written for plugin API {backend.face.api}, this tpregistry has {API}")
+    for name in ("frameworks", "operations", "requires"):
+        value = getattr(backend.face, name)
+        if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
+            raise TypeError(f"{name} of its face is {value!r}, not a tuple of strings")
     return backend
 
 
@@ -124,10 +129,20 @@ def check_request(request: Request, plugins: dict[str, Plugin]) -> None:
     known = sorted({*plugins, *(plugin.family for plugin in plugins.values())})
     for name in (*request.names, *request.excluded):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            guess = f" Did you mean {near[0]}?" if near else ""
-            names = ", ".join(("auto", "off", *known))
-            raise UnknownBackend(f"TP_BACKEND={request.text}: there is no backend {name!r}.{guess} Known: {names}")
+            raise UnknownBackend(f"TP_BACKEND={request.text}: {_unknown(name, ['auto', 'off', *known])}")
+
+
+def find(name: str, plugins: dict[str, Plugin]) -> Plugin:
+    """The plugin of one backend. Raises UnknownBackend, listing the known names and the nearest."""
+    if name not in plugins:
+        raise UnknownBackend(_unknown(name, list(plugins)))
+    return plugins[name]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    return f"there is no backend {name!r}.{guess} Known: {', '.join(known)}"
 
 
 def forget() -> None:

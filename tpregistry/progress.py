@@ -1,4 +1,4 @@
-"""What tuning shows while it runs: a live line on a terminal, nothing elsewhere (the decision's own line follows)."""
+"""What long work shows while it runs: a live line on a terminal, nothing elsewhere (the decision's own line follows)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from tpregistry.problem import Problem
 from tpregistry.settings import Log, Settings
 
 
 class Progress:
     """A context in which `show` says what is being done."""
 
-    def __init__(self, problem: Problem, settings: Settings) -> None:
-        self._title = str(problem)
+    def __init__(self, title: str, settings: Settings) -> None:
+        self._title = f"tpregistry: {title}"
         self._live = settings.log is not Log.OFF and sys.stderr.isatty()
         self._status: Any = None
 
@@ -22,7 +21,7 @@ class Progress:
         if self._live:
             from rich.console import Console  # 11 ms: only on a terminal
 
-            self._status = Console(stderr=True).status(f"tpregistry: tuning {self._title}")
+            self._status = Console(stderr=True).status(self._title)
             self._status.start()
         return self
 
@@ -31,7 +30,7 @@ class Progress:
         if self._status is not None:
             from rich.text import Text
 
-            line = f"tpregistry: tuning {self._title}: {message}"
+            line = f"{self._title}: {message}"
             self._status.update(Text(line, no_wrap=True, overflow="ellipsis"))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tpregistry import discovery
-from tpregistry.backend import Kernel, Reason
+from tpregistry.backend import Backend, Face, Kernel, Reason, Verdict
 from tpregistry.errors import NotTuned, Unsupported
 from tpregistry.frame import Frame, Host, frame
 from tpregistry.problem import Problem
@@ -156,7 +156,7 @@ class Resolution:
     def _tune(self, choice: Choice) -> None:
         contestants = [self._contestant(name) for name in choice.order if name != self.host.name]
         skipped = [_unsupported(c) for c in self.candidates if not c.ok and not c.host]
-        with Progress(self.problem, self.settings) as progress:
+        with Progress(f"tuning {self.problem}", self.settings) as progress:
             bench = self._bench(progress.show)
             try:
                 found = tune(bench, contestants, self._versions(self.host.name), skipped)
@@ -235,21 +235,33 @@ def examine(
 
 
 def _candidate(problem: Problem, plugin: discovery.Plugin, framework: str, device: str, host: str) -> Candidate:
-    reasons, seconds = list(plugin.trouble), 0.0
-    face, backend = plugin.face, plugin.backend
-    if face is not None and backend is not None:
-        reasons += _mismatch(plugin.name, face.frameworks, framework, "framework", "TP110")
-        reasons += _mismatch(plugin.name, face.operations, problem.operation, "operation", "TP111")
-        if face.host and plugin.name != host:
-            reasons.append(Reason("TP112", f"{plugin.name} is another host's own code, not {host}'s"))
-        if not reasons:
-            try:
-                verdict = backend.supports(problem, device)
-                reasons, seconds = list(verdict.reasons), verdict.build_seconds
-            except Exception as error:  # a plugin may raise anything; it is left out with its reason
-                reasons.append(Reason("TP181", f"{plugin.name}.supports raised {type(error).__name__}: {error}"))
+    trouble, backend = plugin.trouble, plugin.backend
+    verdict = verdict_of(backend, problem, framework, device, host, trouble) if backend else Verdict(trouble)
     versions = tuple(sorted(plugin.versions.items()))
-    return Candidate(plugin.name, plugin.family, plugin.name == host, tuple(reasons), seconds, versions)
+    return Candidate(plugin.name, plugin.family, plugin.name == host, verdict.reasons, verdict.build_seconds, versions)
+
+
+def verdict_of(
+    backend: Backend, problem: Problem, framework: str, device: str, host: str, trouble: tuple[Reason, ...] = ()
+) -> Verdict:
+    """What its face says and, where that and ``trouble`` are no reason against, what its `supports` says."""
+    reasons = (*trouble, *_misfits(backend.face, problem, framework, host))
+    if reasons:
+        return Verdict(reasons)
+    try:
+        verdict = backend.supports(problem, device)
+        return Verdict(tuple(verdict.reasons), verdict.build_seconds)
+    except Exception as error:  # a plugin may raise anything; it is left out with its reason
+        return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))
+
+
+def _misfits(face: Face, problem: Problem, framework: str, host: str) -> list[Reason]:
+    other = [Reason("TP112", f"{face.name} is another host's own code, not {host}'s")] if face.host and face.name != host else []
+    return [
+        *_mismatch(face.name, face.frameworks, framework, "framework", "TP110"),
+        *_mismatch(face.name, face.operations, problem.operation, "operation", "TP111"),
+        *other,
+    ]
 
 
 def _mismatch(name: str, offered: tuple[str, ...], wanted: str, what: str, code: str) -> list[Reason]:

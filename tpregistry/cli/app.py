@@ -18,6 +18,7 @@ from tpregistry.cli.explain import explain
 from tpregistry.cli.list_backends import list_backends
 from tpregistry.cli.output import note
 from tpregistry.cli.reason import reason
+from tpregistry.cli.verify import verify
 from tpregistry.errors import TPError
 
 INTERRUPTED, CLOSED_PIPE = 130, 141
@@ -65,6 +66,7 @@ app.command("list", short_help="Backends and hosts, and what keeps one from use.
 app.command("doctor", short_help="Is everything in place? If not, what mends it.")(doctor)
 app.command("explain", short_help="What would run for a problem, and why.")(explain)
 app.command("autotune", cls=AutotuneCommand, short_help="Check and measure ahead of time.")(autotune)
+app.command("verify", short_help="Check a backend on the problem zoo.")(verify)
 app.command("reason", short_help="What a reason code means, and what helps.")(reason)
 
 

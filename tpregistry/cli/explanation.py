@@ -128,26 +128,20 @@ def state(candidate: Candidate, entry: Entry | None) -> str:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    worst = max(entry.evidence, key=lambda name: _share(entry.evidence[name]), default=None)
+    worst, share = entry.worst or (None, None)
     return {
         "outcome": entry.outcome.value,
         "engine": entry.engine,
         "reasons": list(entry.reasons),
         "checks": len(entry.evidence),
         "worst_check": worst,
-        "worst_share": _share(entry.evidence[worst]) if worst else None,
+        "worst_share": share,
         "evidence": entry.evidence,
         "median_us": entry.median_us,
         "samples": len(entry.samples_us),
         "build_seconds": entry.build_seconds,
         "versions": entry.versions,
     }
-
-
-def _share(pair: list[float]) -> float:
-    """Error over tolerance: above 1 is wrong; NaN counts as infinitely wrong."""
-    error, tolerance = pair
-    return error / tolerance if error == error and tolerance > 0 else float("inf") if error != 0 else 0.0
 
 
 def _rank(candidate: dict[str, Any]) -> tuple[bool, float, str]:

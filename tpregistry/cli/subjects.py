@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,11 +51,17 @@ def read_subjects(words: list[str], options: Options) -> list[Any]:
     """Problems and torch modules, in the order in which they were named. Raises SubjectError."""
     if not words:
         raise SubjectError(f"nothing was named. {FORMS}")
-    if options.dtype not in (None, *DTYPES):
-        raise SubjectError(f"dtype {options.dtype!r}: use one of {', '.join(DTYPES)}")
+    check_dtypes([options.dtype] if options.dtype else [])
     if 2 <= len(words) <= 3 and not any(_is_file(word) or _is_digest(word) for word in words):
         return [_from_irreps(words, options)]
     return [subject for word in words for subject in _named(word, options)]
+
+
+def check_dtypes(dtypes: Sequence[str]) -> None:
+    """Raise SubjectError where one of them means nothing."""
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise SubjectError(f"dtype {dtype!r}: use one of {', '.join(DTYPES)}")
 
 
 def check_device(device: str) -> None:

@@ -40,6 +40,12 @@ class Entry:
         """Median sample; infinite where nothing was measured."""
         return median(self.samples_us) if self.samples_us else float("inf")
 
+    @property
+    def worst(self) -> tuple[str, float] | None:
+        """The check that took most of what it was allowed, and that share: above 1 is wrong."""
+        shares = ((name, _share(*pair)) for name, pair in self.evidence.items())
+        return max(shares, key=lambda pair: pair[1], default=None)
+
 
 @dataclass(frozen=True)
 class Record:
@@ -86,6 +92,11 @@ class Record:
         if record.problem.digest != data["digest"]:
             raise ValueError("its digest is not that of its problem")
         return record
+
+
+def _share(error: float, tolerance: float) -> float:
+    """Error over tolerance; NaN counts as infinitely wrong."""
+    return error / tolerance if error == error and tolerance > 0 else float("inf") if error != 0 else 0.0
 
 
 def _entry(data: dict[str, Any]) -> Entry:

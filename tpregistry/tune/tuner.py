@@ -75,15 +75,16 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
     entry = Entry(contestant.name, Outcome.NOT_BUILT, contestant.versions)
     if time.perf_counter() + contestant.build_seconds > bench.deadline:
         return replace(entry, reasons=("TP170 not built within TP_BUDGET: run `tpregistry autotune`",)), None
-    start = time.perf_counter()
+    start, stage = time.perf_counter(), "while it was built"
     try:
         kernel = contestant.backend.build(bench.problem, bench.device)
+        engine, stage = kernel.engine, "in the gate"
         evidence = verify(kernel, yardstick)
     except Exception as error:  # a plugin may raise anything; the program goes on with the next candidate
-        return replace(entry, outcome=Outcome.RAISED, reasons=(f"TP180 raised {type(error).__name__}: {error}",)), None
+        return replace(entry, outcome=Outcome.RAISED, reasons=(f"TP180 raised {type(error).__name__} {stage}: {error}",)), None
     outcome = Outcome.OK if evidence.ok else Outcome.WRONG
     reasons = tuple(f"TP190 wrong: {failure}" for failure in evidence.failures)
-    done = replace(entry, outcome=outcome, engine=kernel.engine, reasons=reasons, evidence=evidence.to_json())
+    done = replace(entry, outcome=outcome, engine=engine, reasons=reasons, evidence=evidence.to_json())
     return replace(done, build_seconds=time.perf_counter() - start), kernel if evidence.ok else None
 
 
