@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from tpregistry.tune.race import MAX_ROUNDS, decided, interval, race, winner
+from tpregistry.tune.race import MAX_ROUNDS, decided, interval, race, sample, winner
 
 
 def noisy(generator: np.random.Generator, cost: float, rounds: int, noise: float = 0.015) -> list[float]:
@@ -72,3 +72,8 @@ def test_race_interleaves_and_stops_early() -> None:
 def test_the_deadline_leaves_three_rounds() -> None:
     samples = race({"a": lambda: time.sleep(0.002), "b": lambda: time.sleep(0.002)}, time.perf_counter() - 1)
     assert len(samples["a"]) == 3
+
+
+def test_a_fixed_number_of_rounds_is_kept() -> None:
+    samples = sample({"a": lambda: None, "b": lambda: time.sleep(0.002)}, 5)
+    assert {name: len(values) for name, values in samples.items()} == {"a": 5, "b": 5}

@@ -154,12 +154,12 @@ class Resolution:
         return choice
 
     def _tune(self, choice: Choice) -> None:
-        contestants = [self._contestant(name) for name in choice.order if name != self.host.name]
+        contestants = [self.contestant(name) for name in choice.order if name != self.host.name]
         skipped = [_unsupported(c) for c in self.candidates if not c.ok and not c.host]
         with Progress(f"tuning {self.problem}", self.settings) as progress:
             bench = self._bench(progress.show)
             try:
-                found = tune(bench, contestants, self._versions(self.host.name), skipped)
+                found = tune(bench, contestants, self.versions(self.host.name), skipped)
             except Exception as error:  # tuning must never end a program that runs without it
                 warnings.warn(f"tpregistry: tuning {self.problem} failed ({type(error).__name__}: {error})", stacklevel=2)
                 return
@@ -172,13 +172,15 @@ class Resolution:
         deadline = time.perf_counter() + self.settings.budget
         return Bench(self.problem, self.host, self.frame, self.device, deadline, self.batch, show)
 
-    def _contestant(self, name: str) -> Contestant:
+    def contestant(self, name: str) -> Contestant:
+        """An able backend, as the tuner takes it."""
         candidate = next(c for c in self.candidates if c.name == name)
         backend = self.plugins[name].backend
         assert backend is not None, "a candidate that is able has a backend"
         return Contestant(name, backend, dict(candidate.versions), candidate.build_seconds)
 
-    def _versions(self, name: str) -> dict[str, str]:
+    def versions(self, name: str) -> dict[str, str]:
+        """Versions that the record of a candidate depends on."""
         return next((dict(c.versions) for c in self.candidates if c.name == name), {})
 
     def _try(self, name: str, choice: Choice) -> Decision | None:
@@ -197,14 +199,14 @@ class Resolution:
 
     def build(self, name: str) -> Kernel:
         """The kernel of an able backend; raises what its plugin raises."""
-        return self._contestant(name).backend.build(self.problem, self.device)
+        return self.contestant(name).backend.build(self.problem, self.device)
 
     def _checked(self, name: str) -> Entry:
         """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept."""
         entry = self.record.entry(name) if self.record else None
-        if entry is None or entry.versions != self._versions(name) or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED):
+        if entry is None or entry.versions != self.versions(name) or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED):
             bench = replace(self._bench(lambda message: None), deadline=float("inf"))
-            self.record, entry = check_alone(bench, self._contestant(name), self.record)
+            self.record, entry = check_alone(bench, self.contestant(name), self.record)
             self.store.put(self.record)
         return entry
 

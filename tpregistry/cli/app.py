@@ -12,12 +12,16 @@ import typer
 from typer.core import TyperGroup
 
 from tpregistry import __version__
-from tpregistry.cli.autotune import AutotuneCommand, autotune
+from tpregistry.cli.after_dashes import AfterDashes, SubjectsOrProgram
+from tpregistry.cli.autotune import autotune
+from tpregistry.cli.bench import bench
+from tpregistry.cli.cache import cache
 from tpregistry.cli.doctor import doctor
 from tpregistry.cli.explain import explain
 from tpregistry.cli.list_backends import list_backends
 from tpregistry.cli.output import note
 from tpregistry.cli.reason import reason
+from tpregistry.cli.run import run as run_program
 from tpregistry.cli.verify import verify
 from tpregistry.errors import TPError
 
@@ -65,8 +69,11 @@ def root(
 app.command("list", short_help="Backends and hosts, and what keeps one from use.")(list_backends)
 app.command("doctor", short_help="Is everything in place? If not, what mends it.")(doctor)
 app.command("explain", short_help="What would run for a problem, and why.")(explain)
-app.command("autotune", cls=AutotuneCommand, short_help="Check and measure ahead of time.")(autotune)
+app.command("autotune", cls=SubjectsOrProgram, short_help="Check and measure ahead of time.")(autotune)
+app.command("run", cls=AfterDashes, short_help="Run a program, accelerated.")(run_program)
+app.command("bench", short_help="Time every valid backend on a problem.")(bench)
 app.command("verify", short_help="Check a backend on the problem zoo.")(verify)
+app.add_typer(cache, name="cache", short_help="Records and compiled code: list, show, remove.")
 app.command("reason", short_help="What a reason code means, and what helps.")(reason)
 
 

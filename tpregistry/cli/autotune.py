@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from tpregistry.cli import subjects
+from tpregistry.cli.after_dashes import COMMAND
 from tpregistry.cli.output import JsonFlag
 from tpregistry.cli.subjects import SubjectError
-
-COMMAND = "tpregistry.command"
-
-
-class AutotuneCommand(TyperCommand):
-    """Sets aside what follows ``--`` before options are looked for, so that a program's own options stay its own."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Split at the first ``--``."""
-        if "--" in args:
-            place = args.index("--")
-            args, ctx.meta[COMMAND] = args[:place], args[place + 1 :]
-        return super().parse_args(ctx, args)
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """What the usage line says."""
-        return ["[OPTIONS]", "SUBJECT... | -- CMD..."]
 
 
 def autotune(

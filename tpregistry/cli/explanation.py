@@ -24,8 +24,8 @@ def of(resolution: Resolution) -> dict[str, Any]:
         "device": resolution.device,
         "host": resolution.host.name,
         "decision": decision(resolution),
-        "record": _record(record) if record else None,
-        "candidates": sorted((_candidate(c, record) for c in resolution.candidates), key=_rank),
+        "record": of_record(record) if record else None,
+        "candidates": sorted((of_candidate(c, record) for c in resolution.candidates), key=rank),
     }
 
 
@@ -95,12 +95,14 @@ def _no_record(resolution: Resolution) -> str:
     return "the record holds no winner that is here in the measured versions"
 
 
-def _record(record: Record) -> dict[str, Any]:
+def of_record(record: Record) -> dict[str, Any]:
+    """When, where and by what a record was made."""
     kept = {name: getattr(record, name) for name in ("created", "seconds", "batch", "winner", "host", "environment")}
     return kept | {"tpregistry": record.tpregistry}
 
 
-def _candidate(candidate: Candidate, record: Record | None) -> dict[str, Any]:
+def of_candidate(candidate: Candidate, record: Record | None) -> dict[str, Any]:
+    """A backend's verdict, and what a record holds of it."""
     entry = record.entry(candidate.name) if record else None
     return {
         "name": candidate.name,
@@ -144,6 +146,6 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _rank(candidate: dict[str, Any]) -> tuple[bool, float, str]:
+def rank(candidate: dict[str, Any]) -> tuple[bool, float, str]:
     """Supported ones first, fastest first."""
     return not candidate["supported"], -(candidate["ratio"] or 0.0), candidate["name"]

@@ -16,9 +16,9 @@ def print_problem(one: dict[str, Any]) -> None:
     output.print_heading(one["text"])
     rows = [[Cell("weights", output.QUIET), _weights(one)], [Cell("digest", output.QUIET), one["digest"]]]
     rows.append([Cell("versions", output.QUIET), _versions(one["candidates"])])
-    output.print_rows([*rows, *_decision(one["decision"]), *_record(one["record"])])
+    output.print_rows([*rows, *_decision(one["decision"]), *record_rows(one["record"])])
     output.print_line("")
-    _print_candidates(one["candidates"], one["decision"]["backend"])
+    print_candidates(one["candidates"], one["decision"]["backend"])
     if "plan" in one:
         _print_generated(one)
 
@@ -51,7 +51,8 @@ def _decision(due: dict[str, Any]) -> list[list[Cell | str]]:
     return rows
 
 
-def _record(record: dict[str, Any] | None) -> list[list[Cell | str]]:
+def record_rows(record: dict[str, Any] | None) -> list[list[Cell | str]]:
+    """When, where and by what a record was made."""
     if record is None:
         return [[Cell("record", output.QUIET), "none: `tpregistry autotune` makes one"]]
     where = ", ".join(f"{key} {value}" for key, value in record["environment"].items() if key not in ("host", "device"))
@@ -60,7 +61,8 @@ def _record(record: dict[str, Any] | None) -> list[list[Cell | str]]:
     return [[Cell("record", output.QUIET), what], [Cell("on", output.QUIET), place]]
 
 
-def _print_candidates(candidates: list[dict[str, Any]], chosen: str | None) -> None:
+def print_candidates(candidates: list[dict[str, Any]], chosen: str | None) -> None:
+    """A row for each, and below the reasons against it."""
     header = ("backend", "verdict", "median", "vs host", "error/allowed", "build", "engine")
     output.print_rows([_row(candidate, chosen) for candidate in candidates], header, numbers=(2, 3, 5))
     for candidate in candidates:

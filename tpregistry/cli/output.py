@@ -29,6 +29,11 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def number(count: int, what: str) -> str:
+    """``1 call``, ``1,200 calls``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def print_json(schema: str, data: dict[str, Any]) -> None:
     """The one object that --json prints; numbers that JSON does not have become null."""
     print(json.dumps({"schema": schema, **_finite(data)}, indent=1, allow_nan=False))

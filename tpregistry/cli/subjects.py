@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tpregistry.cli.kept import records_of
 from tpregistry.errors import TPError
 from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.irreps import Irreps
@@ -99,7 +100,7 @@ def _named(word: str, options: Options) -> list[Any]:
     if _is_file(word):
         raise SubjectError(f"there is no file {word}")
     if _is_digest(word):
-        return _cast([_from_store(word)], options)
+        return _cast([next(iter(records_of(word).values())).problem], options)
     raise SubjectError(f"{word!r} is no file, no digest, and alone no product of irreps. {FORMS}")
 
 
@@ -128,20 +129,6 @@ def _from_json(path: Path) -> list[Problem]:
         return [Problem.from_json(part.get("problem", part)) for part in (data if isinstance(data, list) else [data])]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SubjectError(f"{path} does not hold a problem ({_brief(error)}); write one with Problem.to_json()") from None
-
-
-def _from_store(prefix: str) -> Problem:
-    from tpregistry.settings import current
-    from tpregistry.store import open_store
-
-    store = open_store(current().cache_dir)
-    records = store.records()
-    found = {record.problem.digest: record.problem for record in records if record.problem.digest.startswith(prefix)}
-    if not found:
-        raise SubjectError(f"none of the {len(records)} records in {store.root} has a digest that starts with {prefix}")
-    if len(found) > 1:
-        raise SubjectError(f"{len(found)} records start with {prefix}: {', '.join(sorted(found))}")
-    return next(iter(found.values()))
 
 
 def _module(path: Path, options: Options) -> Any:

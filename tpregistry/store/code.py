@@ -9,6 +9,8 @@ from tpregistry.settings import current
 from tpregistry.store.directory import open_store
 from tpregistry.store.files import write_whole
 
+CODE = "code"
+
 
 class Code:
     """Files under digests of everything that they depend on, each behind a checksum of itself.
@@ -39,4 +41,4 @@ class Code:
 
 def open_code(backend: str) -> Code:
     """What a backend has kept."""
-    return Code(open_store(current().cache_dir).root / "code" / backend)
+    return Code(open_store(current().cache_dir).root / CODE / backend)

@@ -20,7 +20,7 @@ from tpregistry.problem import Problem
 from tpregistry.store.files import write_whole
 from tpregistry.store.record import Record
 
-VERSION = "v1"
+VERSION, ENVIRONMENT = "v1", "environment.json"
 Environment = Mapping[str, str]
 
 
@@ -62,16 +62,20 @@ class Store:
         path = self.path(record.environment, record.problem)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_once(path.parent / "environment.json", json.dumps(record.environment, indent=1))
+            _write_once(path.parent / ENVIRONMENT, json.dumps(record.environment, indent=1))
             write_whole(path, json.dumps(record.to_json()).encode())
         except OSError as error:
             self._warn(f"records cannot be written to {self.root} ({error.strerror or error}); they last for this process only")
 
     def records(self) -> list[Record]:
         """Every valid record in the user's layer."""
+        return list(self.files().values())
+
+    def files(self) -> dict[Path, Record]:
+        """The same by file."""
         paths = sorted((self.root / VERSION).glob("*/*.json"))
-        found = (self._read(path) for path in paths if path.name != "environment.json")
-        return [record for record in found if record]
+        found = ((path, self._read(path)) for path in paths if path.name != ENVIRONMENT)
+        return {path: record for path, record in found if record}
 
     def _read(self, path: Path) -> Record | None:
         try:

@@ -27,19 +27,33 @@ SAMPLE_SECONDS = 1e-3
 
 
 def race(thunks: Mapping[str, Callable[[], None]], deadline: float, seed: int = 0) -> Samples:
-    """Samples in µs per call by contestant, equally many each; stops when decided, after 60 rounds, or at the deadline.
+    """Samples of up to 60 rounds; stops when decided, or at the deadline.
 
     ``deadline`` is on the clock of `time.perf_counter`; three rounds are run whatever the time.
     """
+
+    def enough(samples: Samples, rounds: int) -> bool:
+        late = rounds >= 3 and time.perf_counter() > deadline
+        return late or (rounds >= MIN_ROUNDS and rounds % 4 == 3 and decided(samples))
+
+    return sample(thunks, MAX_ROUNDS, enough, seed)
+
+
+def sample(
+    thunks: Mapping[str, Callable[[], None]],
+    rounds: int,
+    enough: Callable[[Samples, int], bool] = lambda samples, rounds: False,
+    seed: int = 0,
+) -> Samples:
+    """Samples in µs per call by contestant, one per round each; ``enough`` may say after a round that no more are needed."""
     generator = np.random.default_rng(seed)
     first = {name: _warm_up(thunk) for name, thunk in thunks.items()}
     repeats = {name: int(np.clip(SAMPLE_SECONDS / max(seconds, 1e-7), 1, 200)) for name, seconds in first.items()}
     samples: Samples = {name: [] for name in thunks}
-    for round_number in range(1, MAX_ROUNDS + 1):
+    for round_number in range(1, rounds + 1):
         for name in generator.permutation(sorted(thunks)):
             samples[name].append(1e6 * _time(thunks[name], repeats[name]))
-        late = round_number >= 3 and time.perf_counter() > deadline
-        if late or (round_number >= MIN_ROUNDS and round_number % 4 == 3 and decided(samples)):
+        if enough(samples, round_number):
             break
     return samples
 

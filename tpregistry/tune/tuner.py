@@ -53,6 +53,21 @@ def tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[st
 
 
 def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str]) -> Record:
+    entries, kernels = checked(bench, contestants, host_versions)
+    batch = fitting(bench)
+    bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
+    contested = len(kernels) > 1
+    samples = race(thunks(bench, kernels, batch, bench.problem.derivatives), bench.deadline) if contested else {}
+    timed = (replace(entry, samples_us=tuple(samples.get(name, ()))) for name, entry in entries.items())
+    unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
+    best = winner(samples, bench.host.name) if samples else None if unbuilt else bench.host.name
+    return _record(bench, tuple(timed), best, batch)
+
+
+def checked(
+    bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str]
+) -> tuple[dict[str, Entry], dict[str, Kernel]]:
+    """Entries of the host and of every contestant, and the kernels of those that pass the gate, by name."""
     yardstick = Yardstick(bench.problem, bench.host, bench.frame, bench.device)
     host = Entry(bench.host.name, Outcome.OK, host_versions, bench.host.kernel.engine)
     entries, kernels = {host.backend: host}, {host.backend: bench.host.kernel}
@@ -61,13 +76,12 @@ def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[s
         entries[contestant.name], kernel = check(bench, contestant, yardstick)
         if kernel is not None:
             kernels[contestant.name] = kernel
-    batch = fitting_batch(bench.problem, bench.batch, bench.frame.free_bytes(bench.device))
-    bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
-    samples = _race(bench, kernels, batch) if len(kernels) > 1 else {}
-    timed = (replace(entry, samples_us=tuple(samples.get(name, ()))) for name, entry in entries.items())
-    unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
-    best = winner(samples, bench.host.name) if samples else None if unbuilt else bench.host.name
-    return _record(bench, tuple(timed), best, batch)
+    return entries, kernels
+
+
+def fitting(bench: Bench) -> int:
+    """As many samples as the bench asks for and memory allows."""
+    return fitting_batch(bench.problem, bench.batch, bench.frame.free_bytes(bench.device))
 
 
 def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[Entry, Kernel | None]:
@@ -88,14 +102,10 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
     return replace(done, build_seconds=time.perf_counter() - start), kernel if evidence.ok else None
 
 
-def _race(bench: Bench, kernels: dict[str, Kernel], batch: int) -> dict[str, list[float]]:
-    problem = bench.problem
-    operands = draw(problem, batch, seed=7)
-    thunks = {
-        name: bench.frame.thunk(kernel, operands, problem.dtype, bench.device, problem.derivatives)
-        for name, kernel in kernels.items()
-    }
-    return race(thunks, bench.deadline)
+def thunks(bench: Bench, kernels: dict[str, Kernel], batch: int, order: int) -> dict[str, Callable[[], None]]:
+    """A call of each kernel with derivatives up to ``order``, all on the same operands."""
+    operands, dtype = draw(bench.problem, batch, seed=7), bench.problem.dtype
+    return {name: bench.frame.thunk(kernel, operands, dtype, bench.device, order) for name, kernel in kernels.items()}
 
 
 def _record(bench: Bench, entries: tuple[Entry, ...], best: str | None, batch: int) -> Record:

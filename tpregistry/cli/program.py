@@ -1,0 +1,92 @@
+"""Running a program of the user's on his behalf: its options stay its own, its signals reach it, what it met is reported."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tpregistry.cli import output
+from tpregistry.cli.subjects import SubjectError
+
+PATIENCE = 10
+"""Seconds that a program gets to end after Ctrl-C, so that it can write its report."""
+
+PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""What queues and terminals send to us and mean for the program; a terminal's Ctrl-C it gets itself."""
+
+NOTHING_MET = "the program met no tensor product of a known host; see `tpregistry doctor` for the start-up hook"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a program ended, as a shell gives it; what its processes decided, calls added up; calls left to the host."""
+
+    code: int
+    decisions: list[dict[str, Any]]
+    left_to_host: Counter[str]
+
+
+def run_program(command: list[str], variables: Mapping[str, str], *, quiet: bool) -> Ran:
+    """Run a program with variables added to the environment.
+
+    With ``quiet`` standard output is ours alone, so the program writes to stderr. Raises SubjectError where there is none.
+    """
+    if os.environ.get("TP_REPORT"):
+        output.note("warning: TP_REPORT is not written in this run; its place is taken")
+    with tempfile.TemporaryDirectory(prefix="tpregistry-") as folder:
+        reporting = {"TP_REPORT": os.path.join(folder, "{pid}.json")}  # each of its processes writes one
+        code = _run(command, {**os.environ, **variables, **reporting}, quiet=quiet)
+        reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
+    left = sum((Counter(report["left_to_host"]) for report in reports), Counter())
+    return Ran(code, _merged(reports), left)
+
+
+def _run(command: list[str], environ: dict[str, str], *, quiet: bool) -> int:
+    try:
+        process = subprocess.Popen(command, env=environ, stdout=sys.stderr if quiet else None)
+    except OSError as error:
+        raise SubjectError(f"{command[0]} cannot be run ({error.strerror})") from None
+    with _passing_on(process):
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # a terminal sends it to the program as well
+            code = _wind_down(process)
+    return 128 - code if code < 0 else code
+
+
+@contextmanager
+def _passing_on(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """While it runs, signals that mean the program reach it, and we wait for what it makes of them."""
+    before = {number: signal.signal(number, lambda received, _: process.send_signal(received)) for number in PASSED_ON}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wind_down(process: subprocess.Popen[Any]) -> int:
+    try:
+        process.wait(PATIENCE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.terminate()
+        process.wait()
+    return -signal.SIGINT
+
+
+def _merged(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in (decision for report in reports for decision in report["decisions"]):
+        known = merged.setdefault((one["digest"], one["backend"]), one | {"calls": 0})
+        known["calls"] += one["calls"]
+    return list(merged.values())
