@@ -42,7 +42,7 @@ class Fallback(StrEnum):
     WARN = "warn"
     """A warning with every reason, and the host's own code."""
     HOST = "host"
-    """The host's own code, without a word."""
+    """The host's own code, without a warning."""
 
 
 class Log(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -15,9 +16,16 @@ LITERAL = "\b\n"
 
 def every() -> str:
     """What is common to all, then a section for each command, in the order of ``tpregistry --help``."""
-    group: Any = typer.main.get_command(app)
-    sections = [f"## {name} {{ #{name} }}\n\n{_help(f'tpregistry {name}', command)}" for name, command in group.commands.items()]
-    return "\n\n".join([_help("tpregistry", group), *sections])
+    return "\n\n".join(_sections("tpregistry", typer.main.get_command(app), 1))
+
+
+def _sections(called: str, command: Any, level: int) -> Iterator[str]:
+    """The help of a command, and below it that of its subcommands; the page's own title stands for the first."""
+    name = called.removeprefix("tpregistry ")
+    heading = f"{'#' * level} {name} {{ #{name.replace(' ', '-')} }}\n\n" if level > 1 else ""
+    yield heading + _help(called, command)
+    for below, one in getattr(command, "commands", {}).items():
+        yield from _sections(f"{called} {below}", one, level + 1)
 
 
 def _help(called: str, command: Any) -> str:
