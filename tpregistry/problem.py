@@ -55,6 +55,9 @@ _LETTERS = {
     Mode.UVW_PAIRS: ("q", "q", "qw", "w"),
 }
 
+ORDERS = (0, 1, 2)
+"""Of derivatives: evaluation; forces, or training on energies; training on forces."""
+
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
@@ -94,7 +97,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: use one of {', '.join(DTYPES)}")
-        _require(self.derivatives in (0, 1, 2), f"derivatives must be 0, 1 or 2, not {self.derivatives}")
+        _require(self.derivatives in ORDERS, f"derivatives must be 0, 1 or 2, not {self.derivatives}")
         for number, path in enumerate(self.paths):
             _check_path(self, number, path)
 
