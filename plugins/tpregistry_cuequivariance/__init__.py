@@ -23,7 +23,7 @@ class Cuequivariance:
         frameworks=("torch",),
         requires=("torch", "cuequivariance", "cuequivariance-torch"),
         uses=("cuequivariance-ops-torch-cu12", "cuequivariance-ops-torch-cu13"),
-        licence="Apache-2.0; its GPU operations are proprietary",
+        licence="Apache-2.0 (ops: NVIDIA)",
     )
 
     def supports(self, problem: Problem, device: str) -> Verdict:

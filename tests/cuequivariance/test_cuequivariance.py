@@ -64,6 +64,13 @@ def test_a_library_that_is_not_there_is_listed_with_its_cure(monkeypatch: pytest
     assert {reason.hint for reason in plugin.trouble} == {'pip install "tpregistry[cuequivariance]"'}
 
 
+def test_records_depend_on_the_library_for_gpus_where_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "installed_version", lambda name: None if name.endswith("cu12") else "0.13.0")
+    versions = discovery.backends(tpregistry.settings.current())["cuequivariance"].versions
+    assert versions["cuequivariance-ops-torch-cu13"] == "0.13.0"
+    assert "cuequivariance-ops-torch-cu12" not in versions
+
+
 BROKEN = """
 import torch
 from e3nn import o3

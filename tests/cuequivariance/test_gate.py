@@ -4,9 +4,12 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from tests.problems import problems
 from tests.test_gate import yardstick
 from tpregistry.gate import verify
+from tpregistry.problem import Problem
 from tpregistry.testing import zoo
 
 pytest.importorskip("cuequivariance_torch", reason="cuequivariance is not installed: pip install 'tpregistry[cuequivariance]'")
@@ -22,6 +25,13 @@ def test_the_zoo(dtype: str, name: str) -> None:
     kernel = Cuequivariance().build(problem, "cpu")
     assert kernel.engine == "naive"
     evidence = verify(kernel, yardstick(problem))
+    assert evidence.ok, evidence.failures
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(problem=problems())
+def test_every_mode_with_empty_pieces_and_repeated_ones(problem: Problem) -> None:
+    evidence = verify(Cuequivariance().build(problem, "cpu"), yardstick(problem))
     assert evidence.ok, evidence.failures
 
 

@@ -25,9 +25,7 @@ class _Fused:
         batch = max(len(operand) for operand in inputs)
         out = [0.0] * len(self.shapes[-1])
         for indices, coefficient in self.paths:
-            factors = [
-                self._segment(n, index, inputs[n]).expand(batch, *self.shapes[n][index]) for n, index in enumerate(indices[:-1])
-            ]
+            factors = [self._segment(n, index, inputs[n], batch) for n, index in enumerate(indices[:-1])]
             out[indices[-1]] = out[indices[-1]] + coefficient * torch.einsum(self.formula, *factors).flatten(1)
         return torch.cat(out, dim=1)
 
