@@ -37,9 +37,15 @@ def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notebook:
         content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         client = NotebookClient(content, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
         client.execute(env=clean_environment(tmp_path, OMP_NUM_THREADS="1", **variables))
-        return [{output["name"]: output["text"] for output in cell["outputs"]} for cell in content["cells"]]
+        return [written(cell["outputs"]) for cell in content["cells"]]
 
     return run
+
+
+def written(outputs: list[dict[str, str]]) -> dict[str, str]:
+    """Each stream whole; a kernel sends it in pieces."""
+    names = {output["name"] for output in outputs}
+    return {name: "".join(output["text"] for output in outputs if output["name"] == name) for name in names}
 
 
 def test_a_kernel_started_with_the_variable(notebook: Notebook) -> None:
