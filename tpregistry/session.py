@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -293,3 +294,16 @@ def forget() -> None:
     made.left_to_host.clear()
     _known.clear()
     _keep_alive.clear()
+
+
+def _in_forked_child() -> None:
+    """Another thread of the parent may have held the lock; and a process counts its own calls."""
+    global _lock
+    _lock = threading.RLock()
+    for decision in made:
+        decision.calls = 0
+    made.left_to_host.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)

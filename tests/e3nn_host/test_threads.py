@@ -1,5 +1,6 @@
 """One module in several threads, and its replicas as DataParallel makes them: one decision, the right numbers."""
 
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from e3nn import o3
 from torch.nn.parallel import replicate
 
 import tpregistry
+from tests.cli.conftest import clean_environment
 from tests.conftest import forget
 from tests.e3nn_host.conftest import inputs, stock
 from tpregistry.settings import process_settings
@@ -114,3 +116,42 @@ def test_replicas_of_data_parallel(everywhere, bound_before, monkeypatch) -> Non
     torch.testing.assert_close(gradient, expected, atol=1e-3, rtol=1e-4)
     (decision,) = [decision for decision in tpregistry.decisions() if decision.source != "off"]
     assert decision.backend in expected_backends(everywhere)
+
+
+FORK = """
+import contextlib
+with contextlib.suppress(ImportError):
+    import mace
+import os, threading
+import torch
+from e3nn import o3
+import tpregistry
+from tpregistry import session
+
+torch.set_num_threads(1)
+module = o3.TensorProduct("4x1o", "1o", "4x0e", [(0, 0, 0, "uvu", True)], shared_weights=False, internal_weights=False)
+operands = torch.ones(4, 12), torch.ones(4, 3), torch.ones(4, 4)
+expected = module(*operands)
+held, done = threading.Event(), threading.Event()
+
+def decide():
+    with session._lock:
+        held.set()
+        done.wait()
+
+threading.Thread(target=decide).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    larger = [tensor.repeat(16, 1) for tensor in operands]
+    assert torch.allclose(module(*larger), expected.repeat(16, 1)), "a batch that has yet to be decided"
+    os._exit(0 if [decision.calls for decision in tpregistry.decisions()] == [0, 1] else 3)
+done.set()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_fork_while_another_thread_decides(tmp_path) -> None:
+    """The child decides for itself, and counts its own calls."""
+    environ = clean_environment(tmp_path, TP_BACKEND="cg-hoist", TP_LOG="off")
+    subprocess.run([sys.executable, "-c", FORK], env=environ, check=True, timeout=60)

@@ -39,4 +39,5 @@ def _processes(environ: Mapping[str, str]) -> list[Check]:
     if size == 1:
         return []
     text = f"{variable}={size}: in a program of several processes nothing is measured implicitly, only records are used"
-    return [Check("Processes", "warn", text, "run `tpregistry autotune -- CMD` once in a single process, or autotune the model")]
+    cure = "run `tpregistry autotune -- CMD` once in a single process with the same OMP_NUM_THREADS (torchrun sets 1)"
+    return [Check("Processes", "warn", text, f"{cure}, or autotune the model")]
