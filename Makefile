@@ -1,7 +1,7 @@
 # Two commands on a fresh Linux machine with Python >= 3.11 and make:
 #   make demo    pretrained SevenNet potentials, unmodified, stock and accelerated
 #   make test    lint, types and all tests, on e3nn 0.6 and on MACE's e3nn 0.4.4
-# Long: `make hosts` (whole suites of hosts), `make bench` (figures of the README).
+# Long: `make hosts` (whole suites of hosts), `make bench` (figures of the README). `make docs` builds the documentation.
 
 PYTHON ?= python3
 INSTALL := -m pip install --quiet --disable-pip-version-check
@@ -13,7 +13,7 @@ OLD_TESTS := tests/e3nn_host tests/cg/test_llvm.py tests/test_plan.py tests/test
 # Two test processes: most tests are small products, for which one thread each is best.
 PARALLEL := OMP_NUM_THREADS=1
 
-.PHONY: demo test lint hosts bench clean
+.PHONY: demo test lint hosts bench docs clean
 
 demo: .venv/ready
 	$(NEW) benchmarks/demo.py
@@ -43,6 +43,10 @@ bench: .venv/ready .venv-mace/ready
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float64 --rounds 7 --without cg-dense cg-hoist --name kernels-float64
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float32 --rounds 7 --only connection --auto --name kernels-uvw
 	$(OLD) benchmarks/mace_step.py
+
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(NEW) -m mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+	@echo "built: .cache/docs/index.html"
 
 .venv/ready: pyproject.toml tests/e3nn-0.6.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tpregistry needs Python >= 3.11: make PYTHON=python3.12 ...")'

@@ -1,6 +1,6 @@
 """Kernels on the products of real models: what each backend takes, beside e3nn and beside the least that memory allows.
 
-    python benchmarks/kernels.py                            the figures of the README (about 15 minutes on two cores)
+    python benchmarks/kernels.py                            both batches, both dtypes (about 20 minutes on two cores)
     python benchmarks/kernels.py --batch 1 100 --rounds 9 --only sevennet
 
 For each problem, batch and pattern (forward; forward and backward; the force pattern: dy with a graph, then all gradients

@@ -3,9 +3,14 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from tpregistry.bootstrap import Finder
 
 PROGRAM = """
 try:
@@ -59,7 +64,8 @@ def test_the_report_says_what_ran(tmp_path: Path) -> None:
 def test_an_unknown_backend_is_an_error_when_a_product_is_first_used(tmp_path: Path) -> None:
     done = run(tmp_path, TP_BACKEND="cg-hosit")
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("Did you mean cg-hoist? Known: auto, off, cg, cg-dense, cg-hoist, cg-llvm, e3nn")
+    known = "auto, off, cg, cg-dense, cg-hoist, cg-llvm, cuequivariance, e3nn, openequivariance"
+    assert done.stderr.strip().endswith(f"Did you mean cg-hoist? Known: {known}")
 
 
 def test_a_bad_setting_is_an_error_that_names_the_right_ones(tmp_path: Path) -> None:
@@ -85,6 +91,30 @@ def test_import_auto_after_the_host(tmp_path: Path) -> None:
 
 def test_import_auto_before_the_host(tmp_path: Path) -> None:
     assert run(tmp_path, "import tpregistry.auto\n" + PROGRAM).stdout.split()[1:] == ["True", "patched"]
+
+
+def test_a_start_up_file_before_ours_that_imports_torch(tmp_path: Path) -> None:
+    program = "import os, torch\nos.environ['TP_BACKEND'] = 'cg-hoist'\nimport tpregistry_startup\n" + PROGRAM
+    assert run(tmp_path, program).stdout.split()[1:] == ["True", "patched"]
+
+
+def test_while_one_thread_looks_for_a_module_another_finds_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[ModuleSpec] = []
+
+    class Other:
+        """Takes its time over the first name: meanwhile another thread asks for the second."""
+
+        def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec:
+            if name == "first":
+                with ThreadPoolExecutor() as threads:
+                    found.append(threads.submit(finder.find_spec, "second").result())
+            return ModuleSpec(name, SimpleNamespace(exec_module=id))
+
+    finder = Finder()
+    finder._watched |= {"first", "second"}
+    monkeypatch.setattr(sys, "meta_path", [finder, Other()])
+    finder.find_spec("first")
+    assert found[0].loader.exec_module is not id, "it patches, too"
 
 
 def test_a_broken_adapter_leaves_the_program_stock_with_one_warning(tmp_path: Path) -> None:

@@ -33,13 +33,18 @@ def decision():
     return tpregistry.decisions()[-1]
 
 
+def outcomes() -> set[Outcome]:
+    """Of those that can do the problem at all, the host included."""
+    return {entry.outcome for entry in decision().record.entries} - {Outcome.UNSUPPORTED}
+
+
 def test_auto_tunes_once_and_the_next_process_reads_the_record() -> None:
     with tpregistry.use("auto"):
         call(product())
     first = decision()
     assert first.source == "tuned"
     samples = {entry.backend: len(entry.samples_us) for entry in first.record.entries if entry.outcome is Outcome.OK}
-    assert set(samples) == {"cg-dense", "cg-hoist", "cg-llvm", "e3nn"}
+    assert set(samples) >= {"cg-dense", "cg-hoist", "cg-llvm", "e3nn"}
     assert len(set(samples.values())) == 1, "as many rounds for each, the host included"
     forget()
     with tpregistry.use("auto"):
@@ -100,7 +105,7 @@ def test_tuning_under_another_default_dtype(dtype) -> None:
     finally:
         torch.set_default_dtype(torch.float32)
     assert decision().source == "tuned"
-    assert {entry.outcome for entry in decision().record.entries} == {Outcome.OK}
+    assert outcomes() == {Outcome.OK}
 
 
 def test_tuning_uses_the_callers_threads() -> None:
@@ -145,7 +150,7 @@ def test_nothing_is_measured_among_several_processes(monkeypatch) -> None:
 def test_a_budget_too_small_names_what_was_not_built_and_undoes_nothing() -> None:
     with tpregistry.use("auto", budget=0):
         call(product())
-    assert {entry.outcome for entry in decision().record.entries if entry.backend != "e3nn"} == {Outcome.NOT_BUILT}
+    assert outcomes() == {Outcome.OK, Outcome.NOT_BUILT}
     assert decision().backend == "e3nn"
     with tpregistry.use("auto"):
         call(product())

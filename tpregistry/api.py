@@ -10,7 +10,7 @@ from tpregistry import bootstrap, session
 from tpregistry.errors import TPError
 from tpregistry.frame import Host, frame
 from tpregistry.hosts import adapter, adapters, first_present
-from tpregistry.problem import Problem, bucket
+from tpregistry.problem import ORDERS, Problem, bucket
 from tpregistry.session import Decision, Decisions, Resolution
 from tpregistry.settings import Request, Settings, Tune, current
 
@@ -45,11 +45,12 @@ def autotune(
 ) -> list[Decision]:
     """Check and measure every problem of ``subject`` now: a Problem, a list of them, or a torch module.
 
-    ``batch`` and ``derivatives`` (0, 1, 2) replace those of the problems. ``settings`` are those of `use`; without a
-    ``budget`` there is a minute per problem. Existing records are replaced.
+    ``batch`` and ``derivatives`` (0, 1, 2) replace those of the problems; without ``derivatives`` those of a module are
+    measured at all three orders, as a program that only evaluates looks for another record than one that trains.
+    ``settings`` are those of `use`; without a ``budget`` there is a minute per problem. Existing records are replaced.
     """
     chosen = _tuning_settings({"budget": 60, **settings})
-    found = [(_adjusted(problem, batch, derivatives), host) for problem, host in _subjects(subject, device)]
+    found = _to_tune(subject, batch, derivatives, device)
     return [session.resolve(problem, host, first_present().framework, device, chosen) for problem, host in found]
 
 
@@ -66,6 +67,14 @@ def _tuning_settings(changes: dict[str, Any]) -> Settings:
 
     with use(**changes) as settings:
         return replace(settings, backend=Request("auto"), tune=Tune.FORCE)
+
+
+def _to_tune(subject: Any, batch: int | None, derivatives: int | None, device: str) -> list[tuple[Problem, Host]]:
+    """A problem says its order itself; those of a module are wanted at every order."""
+    if isinstance(subject, (list, tuple)):
+        return [pair for part in subject for pair in _to_tune(part, batch, derivatives, device)]
+    orders = (derivatives,) if isinstance(subject, Problem) or derivatives is not None else ORDERS
+    return [(_adjusted(problem, batch, order), host) for problem, host in _subjects(subject, device) for order in orders]
 
 
 def _adjusted(problem: Problem, batch: int | None, derivatives: int | None) -> Problem:

@@ -20,7 +20,8 @@ class Face:
     """What is known of a backend without importing its kernels.
 
     ``family`` is a name that stands for the best of its members. ``requires`` are the distributions without which it
-    cannot run, and whose versions its records depend on. ``host`` marks the accelerated library's own code.
+    cannot run, ``uses`` those that make it faster where they are there; its records depend on the versions of both.
+    ``host`` marks the accelerated library's own code.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Face:
     frameworks: tuple[str, ...]
     operations: tuple[str, ...] = ("tensor_product",)
     requires: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     licence: str = "Apache-2.0"
     host: bool = False
     api: int = API

@@ -48,18 +48,13 @@ class Finder:
 
     def __init__(self) -> None:
         self._watched: set[str] = set(FRAMEWORKS)
-        self._busy = False
 
     def find_spec(self, name, path=None, target=None):
         """A spec whose loader also patches, for the few modules that are watched; None for all others."""
-        if name not in self._watched or self._busy:
+        if name not in self._watched:
             return None
-        self._busy = True
-        try:
-            spec = next(filter(None, (f.find_spec(name, path, target) for f in list(sys.meta_path) if f is not self)), None)
-        finally:
-            self._busy = False
-        self._watched.discard(name)
+        self._watched.discard(name)  # another finder may ask for it in turn; other threads, for other names, go on
+        spec = next(filter(None, (f.find_spec(name, path, target) for f in list(sys.meta_path) if f is not self)), None)
         if name in FRAMEWORKS:
             self.watch_hosts()
             return spec

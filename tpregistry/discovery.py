@@ -7,6 +7,7 @@ so the points are listed fresh from the metadata, and duplicates are found here.
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,8 +47,8 @@ class Plugin:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions that its records depend on: its own distribution and what it requires."""
-        needed = self.face.requires if self.face else ()
+        """Versions that its records depend on: its own distribution, what it requires and what it uses."""
+        needed = self.face.requires + self.face.uses if self.face else ()
         found = {name: installed_version(name) for name in needed}
         return {self.distribution: self.version} | {name: version for name, version in found.items() if version}
 
@@ -76,7 +77,7 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
     else:
         try:
             backend = checked(load(BACKENDS, point.name)())
-            return Plugin(point.name, distribution, version, backend, tuple(missing(backend.face)))
+            return Plugin(point.name, distribution, version, backend, tuple(missing(backend.face, distribution)))
         except Exception as error:  # a plugin may raise anything; the program goes on without it
             message = f"importing {point.value} raised {type(error).__name__}: {error}"
             trouble = Reason("TP152", message, f"reinstall {distribution}")
@@ -96,10 +97,22 @@ def checked(backend: Any) -> Backend:
     return backend
 
 
-def missing(face: Face) -> list[Reason]:
-    """A reason for each distribution that a backend requires and that is not installed."""
+def missing(face: Face, distribution: str) -> list[Reason]:
+    """A reason for each distribution that a backend of ``distribution`` requires and that is not installed."""
     absent = [name for name in face.requires if installed_version(name) is None]
-    return [Reason("TP160", f"{face.name} needs {name}, which is not installed", f"pip install {name}") for name in absent]
+    extras = extras_by_requirement(distribution) if absent else {}
+    sources = {name: f'"{distribution}[{extras[name]}]"' if name in extras else name for name in absent}
+    return [Reason("TP160", f"{face.name} needs {name}, which is not installed", f"pip install {sources[name]}") for name in absent]
+
+
+def extras_by_requirement(distribution: str) -> dict[str, str]:
+    """The extra by which a distribution installs each of its optional requirements."""
+    try:
+        lines = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        return {}
+    found = (re.match(r"([\w.-]+).*\bextra *== *['\"]([^'\"]+)", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}
 
 
 def installed_version(distribution: str) -> str | None:

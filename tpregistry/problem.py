@@ -55,6 +55,9 @@ _LETTERS = {
     Mode.UVW_PAIRS: ("q", "q", "qw", "w"),
 }
 
+ORDERS = (0, 1, 2)
+"""Of derivatives: evaluation; forces, or training on energies; training on forces."""
+
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
@@ -94,7 +97,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: use one of {', '.join(DTYPES)}")
-        _require(self.derivatives in (0, 1, 2), f"derivatives must be 0, 1 or 2, not {self.derivatives}")
+        _require(self.derivatives in ORDERS, f"derivatives must be 0, 1 or 2, not {self.derivatives}")
         for number, path in enumerate(self.paths):
             _check_path(self, number, path)
 
@@ -119,6 +122,10 @@ class Problem:
         """Length of the flat weight vector of one sample."""
         return sum(place.stop - place.start for place in self.weight_slices if place is not None)
 
+    def degrees(self, path: Path) -> tuple[int, int, int]:
+        """l of the pieces of x, y and out that a path joins."""
+        return self.irreps_in1[path.i_in1].l, self.irreps_in2[path.i_in2].l, self.irreps_out[path.i_out].l
+
     def _path_shape(self, path: Path) -> tuple[int, ...]:
         u, v, w = self.irreps_in1[path.i_in1].mul, self.irreps_in2[path.i_in2].mul, self.irreps_out[path.i_out].mul
         sizes = {"u": u, "v": v, "w": w, "q": u * (v - 1) // 2 if u else 0}
@@ -127,9 +134,7 @@ class Problem:
     @cached_property
     def is_scaling(self) -> bool:
         """Whether every path only multiplies by a scalar, copy by copy (gates, norms): no accelerator can win there."""
-        return all(
-            path.mode is Mode.UUU and 0 in (self.irreps_in1[path.i_in1].l, self.irreps_in2[path.i_in2].l) for path in self.paths
-        )
+        return all(path.mode is Mode.UUU and 0 in self.degrees(path)[:2] for path in self.paths)
 
     def at(self, **changes: Any) -> Problem:
         """The same problem with other fields."""

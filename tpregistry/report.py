@@ -13,9 +13,21 @@ from tpregistry.settings import Settings
 
 @lru_cache(maxsize=1)
 def arrange(settings: Settings) -> None:
-    """Write the decisions of this process to TP_REPORT at exit; ``{pid}`` in its name is replaced."""
-    if settings.report is not None:
-        atexit.register(write, str(settings.report))
+    """Write the decisions of this process to TP_REPORT at exit; ``{pid}`` in its name is replaced.
+
+    Children of `multiprocessing` leave without Python's exit functions; they have their own, emptied after a fork.
+    """
+    if settings.report is None:
+        return
+    from multiprocessing import parent_process, util
+
+    def write_at_end_of_child(_: object) -> None:
+        util.Finalize(None, write, (str(settings.report),), exitpriority=0)
+
+    atexit.register(write, str(settings.report))
+    util.register_after_fork(arrange, write_at_end_of_child)
+    if parent_process() is not None:
+        write_at_end_of_child(None)
 
 
 def write(name: str) -> None:

@@ -24,13 +24,21 @@ class Source(StrEnum):
     """Where a decision came from."""
 
     RECORD = "record"
+    """The winner of an earlier record."""
     TUNED = "tuned"
+    """The winner of a record that was made just now."""
     FORCED = "forced"
+    """The one name in TP_BACKEND."""
     PREFERENCE = "preference"
+    """The first of several names in TP_BACKEND that can do the problem."""
     HEURISTIC = "heuristic"
+    """The host: there is no record, and measuring was not allowed or there was nothing to measure."""
     RULE = "rule"
+    """The host: the product only scales copies by scalars."""
     OFF = "off"
+    """The host: TP_BACKEND=off."""
     FALLBACK = "fallback"
+    """The host: no named backend can do the problem, and TP_FALLBACK allows it."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tpregistry import discovery
+from tpregistry import discovery, processes
 from tpregistry.backend import Backend, Face, Kernel, Reason, Verdict
 from tpregistry.errors import NotTuned, Unsupported
 from tpregistry.frame import Frame, Host, frame
@@ -149,7 +149,8 @@ class Resolution:
 
     def _select(self, settings: Settings | None = None) -> Choice:
         choice = self.foresee(settings, may_measure=self.frame.may_measure())
-        if self.settings.tune is Tune.REQUIRE and choice.source is Source.HEURISTIC:
+        able = any(candidate.ok and not candidate.host for candidate in self.candidates)
+        if self.settings.tune is Tune.REQUIRE and choice.source is Source.HEURISTIC and able:
             raise NotTuned(f"TP_TUNE=require, but there is no valid record of {self.problem}; run `tpregistry autotune` first")
         return choice
 
@@ -221,12 +222,19 @@ class Resolution:
         reasons = tuple(reason for c in asked for reason in c.reasons)
         message = f"TP_BACKEND={self.settings.backend.text} cannot do {self.problem}"
         if self.settings.fallback is Fallback.ERROR:
-            failed = tuple(Reason("TP190", note, "TP_FALLBACK=warn runs the host's own code") for note in self.notes)
+            failed = map(_reason, self.notes)
             raise Unsupported(message, (*reasons, *failed))
         self.notes += [str(reason) for reason in reasons]
         if self.settings.fallback is Fallback.WARN:
             warnings.warn(f"tpregistry: {message}; {self.host.name} runs. {'; '.join(self.notes)}", stacklevel=2)
         return self._decision(self.host.name, None, self.host.kernel.engine, Source.FALLBACK)
+
+
+def _reason(note: str) -> Reason:
+    """A note of a backend that was tried, "name: code words", as a reason."""
+    name, _, reason = note.partition(": ")
+    code, _, words = reason.partition(" ")
+    return Reason(code, f"{name} {words}", "TP_FALLBACK=warn runs the host's own code")
 
 
 def examine(
@@ -276,8 +284,7 @@ def _unsupported(candidate: Candidate) -> Entry:
 
 def announce(decision: Decision, settings: Settings) -> None:
     """One calm line per decision on stderr, from the first process of a job."""
-    first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"))
-    if settings.log is Log.DECISIONS and first and decision.source not in (Source.RULE, Source.OFF):
+    if settings.log is Log.DECISIONS and processes.first() and decision.source not in (Source.RULE, Source.OFF):
         print(f"tpregistry: {decision}", file=sys.stderr)
 
 
@@ -287,3 +294,16 @@ def forget() -> None:
     made.left_to_host.clear()
     _known.clear()
     _keep_alive.clear()
+
+
+def _in_forked_child() -> None:
+    """Another thread of the parent may have held the lock; and a process counts its own calls."""
+    global _lock
+    _lock = threading.RLock()
+    for decision in made:
+        decision.calls = 0
+    made.left_to_host.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import tomllib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,27 +23,36 @@ from tpregistry.errors import SettingError
 
 
 class Tune(StrEnum):
-    """When candidates are measured: on a miss (default), never, always anew, or never with an error on a miss."""
+    """When candidates are measured."""
 
     MISS = "miss"
+    """A problem without a record is measured once, when it is first met."""
     OFF = "off"
+    """Never; under auto, a problem without a record is left to the host."""
     FORCE = "force"
+    """Always anew; records are replaced."""
     REQUIRE = "require"
+    """Never, and under auto a problem without a record is an error."""
 
 
 class Fallback(StrEnum):
-    """What happens where a forced backend cannot do a problem: an error, a warning and the host, or silently the host."""
+    """What happens where the named backends cannot do a problem."""
 
     ERROR = "error"
+    """An error with every reason."""
     WARN = "warn"
+    """A warning with every reason, and the host's own code."""
     HOST = "host"
+    """The host's own code, without a warning."""
 
 
 class Log(StrEnum):
-    """What is written to stderr: nothing, or one line per decision."""
+    """What is written to stderr."""
 
     OFF = "off"
+    """Nothing."""
     DECISIONS = "decisions"
+    """One line per decision, and progress on a terminal."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +91,21 @@ class Settings:
     """All settings in force; its identity is part of every binding, so a change applies to modules already bound."""
 
     backend: Request = Request("auto")
+    """Which backend runs. The start-up hook acts only where the variable is set, and not to off."""
     tune: Tune = Tune.MISS
+    """When candidates are measured."""
     budget: float = 10.0
+    """Time for checking and measuring one problem, once."""
     fallback: Fallback = Fallback.ERROR
+    """What happens where the named backends cannot do a problem."""
     cache_dir: Path | None = None
+    """Folder of records, one JSON file per problem, and of compiled code."""
     plugins: tuple[str, ...] = ()
+    """Plugins that may be imported; '!name' forbids one."""
     log: Log = Log.DECISIONS
+    """What is written to stderr."""
     report: Path | None = None
+    """File for what ran, written as JSON at exit; {pid} in it is replaced."""
     sources: Mapping[str, str] = field(default_factory=dict)
     shadowed: tuple[str, ...] = ()
 
@@ -145,15 +163,22 @@ def use(backend: str | None = None, **changes: str | float | Path) -> Iterator[S
     """Apply settings to every call inside the ``with`` block, also of modules that are bound already.
 
     Takes the names of the TP_* variables in lower case: ``use("cg-hoist", tune="off")``. Raises SettingError for names
-    or values that mean nothing.
+    or values that mean nothing. As every context variable it is for the thread that enters it: threads started inside
+    have the settings of the process.
     """
     arguments = {"backend": backend} if backend is not None else {}
     arguments |= {name: str(value) for name, value in changes.items()}
-    token = override.set(_changed(current(), tuple(sorted(arguments.items()))))
+    with _changing:
+        changed = _changed(current(), tuple(sorted(arguments.items())))
+    token = override.set(changed)
     try:
         yield current()
     finally:
         override.reset(token)
+
+
+_changing = threading.Lock()
+"""So that threads which enter the same block at once share one object, and with it what is decided and bound."""
 
 
 @cache

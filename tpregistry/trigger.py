@@ -19,4 +19,9 @@ class tpregistry_trigger:
         return None
 
 
-sys.meta_path.insert(0, tpregistry_trigger)  # pyright: ignore[reportArgumentType]
+if "torch" in sys.modules or "jax" in sys.modules:  # by a start-up file before ours
+    from tpregistry import bootstrap
+
+    bootstrap.install()
+else:
+    sys.meta_path.insert(0, tpregistry_trigger)  # pyright: ignore[reportArgumentType]

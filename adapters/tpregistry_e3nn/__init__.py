@@ -28,7 +28,7 @@ class E3nn:
         """Everything but paths of one triple that differ in the sign of their coefficients."""
         signs: dict[tuple[int, int, int], set[bool]] = {}
         for path in problem.paths:
-            triple = problem.irreps_in1[path.i_in1].l, problem.irreps_in2[path.i_in2].l, problem.irreps_out[path.i_out].l
+            triple = problem.degrees(path)
             signs.setdefault(triple, set()).add(path.coefficient < 0)
         mixed = [triple for triple, found in signs.items() if len(found) > 1]
         reason = Reason("TP130", f"e3nn has one sign per triple; those of l = {mixed} are mixed")
@@ -36,6 +36,6 @@ class E3nn:
 
     def build(self, problem: Problem, device: str) -> Kernel:
         """A TensorProduct module with the coefficients of the problem, called with explicit weights."""
-        from tpregistry_e3nn.host import ModuleKernel, module_for
+        from tpregistry_e3nn.host import kernel_for
 
-        return ModuleKernel(module_for(problem, device))
+        return kernel_for(problem, device)

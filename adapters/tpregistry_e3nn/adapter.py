@@ -30,6 +30,7 @@ class Adapter:
 
         self._replace(cls, "forward", forward)
         self._replace(cls, "__getstate__", _without_bindings(cls.__getstate__))
+        self._replace(cls, "_replicate_for_data_parallel", _with_bindings(cls._replicate_for_data_parallel))
         for name in ("_apply", "_load_from_state_dict", "__setstate__"):
             self._replace(cls, name, _forgetting(getattr(cls, name)))
 
@@ -62,13 +63,12 @@ class Adapter:
     def host(self, problem: Problem, device: str) -> Host:
         """e3nn's code for a problem that comes without a module. Raises Unsupported where e3nn has no such module."""
         from tpregistry_e3nn import NAME, E3nn
-        from tpregistry_e3nn.host import ModuleKernel, module_for
+        from tpregistry_e3nn.host import kernel_for
 
         verdict = E3nn().supports(problem, device)
         if not verdict.ok:
             raise Unsupported(f"{NAME} has no module for {problem}, so there is nothing to check against", verdict.reasons)
-        exact = functools.partial(module_for, problem.at(dtype="float64"), device)
-        return Host(NAME, ModuleKernel(module_for(problem, device)), lambda: ModuleKernel(exact()))
+        return Host(NAME, kernel_for(problem, device), lambda: kernel_for(problem.at(dtype="float64"), device))
 
 
 def _tensor_product() -> Any:
@@ -84,6 +84,19 @@ def _forgetting(stock: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         self.__dict__.pop("_tpregistry", None)
         return stock(self, *args, **kwargs)
+
+    return method
+
+
+def _with_bindings(stock: Callable[..., Any]) -> Callable[..., Any]:
+    """DataParallel makes new replicas at every step; what they bind, and what was seen of them, stays with the module."""
+
+    @functools.wraps(stock)
+    def method(self: Any) -> Any:
+        from tpregistry_e3nn.forward import bindings_of
+
+        bindings_of(self)
+        return stock(self)
 
     return method
 

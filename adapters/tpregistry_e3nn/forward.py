@@ -33,14 +33,17 @@ class TensorProductHook(Hook):
 HOOK = TensorProductHook()
 
 
+def bindings_of(module: Any) -> Bindings:
+    """What a module has bound; several threads may ask for it first."""
+    return module.__dict__.setdefault(SLOT, Bindings())
+
+
 def dispatch(module: Any, x: Any, y: Any, weight: Any) -> torch.Tensor:
     """Check the call as e3nn does, then run what is bound."""
     torch._assert(x.shape[-1] == module._in1_dim, "Incorrect last dimension for x")
     torch._assert(y.shape[-1] == module._in2_dim, "Incorrect last dimension for y")
     real_weight = module._get_weights(weight)
-    bindings = module.__dict__.get(SLOT)
-    if bindings is None:
-        bindings = module.__dict__[SLOT] = Bindings()
+    bindings = module.__dict__.get(SLOT) or bindings_of(module)
     return HOOK.call(module, bindings, lambda: module._compiled_main_left_right(x, y, real_weight), x, y, real_weight)
 
 

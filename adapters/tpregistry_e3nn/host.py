@@ -14,10 +14,10 @@ from tpregistry_e3nn.describe import MAIN, describe
 
 
 class ModuleKernel:
-    """The generated code of a TensorProduct, called with explicit weights; untouched by any patch."""
+    """The generated code of a TensorProduct (its `MAIN`), called with explicit weights; untouched by any patch."""
 
-    def __init__(self, module: Any) -> None:
-        self._main = getattr(module, MAIN)
+    def __init__(self, main: Any) -> None:
+        self._main = main
         self.engine = "TorchScript" if isinstance(self._main, torch.jit.ScriptModule) else "torch.fx"
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
@@ -26,11 +26,20 @@ class ModuleKernel:
 
 
 def host_of(module: Any) -> Host:
-    """The live module as the host; the reference is its float64 copy, rounded coefficients and all."""
-    return Host(NAME, ModuleKernel(module), lambda: ModuleKernel(copy.deepcopy(module).double()))
+    """The live module as the host; the reference is the float64 copy of its code, rounded coefficients and all.
+
+    Its weights are not copied: in a replica of DataParallel they are no leaves, which torch refuses to copy.
+    """
+    main = getattr(module, MAIN)
+    return Host(NAME, ModuleKernel(main), lambda: ModuleKernel(copy.deepcopy(main).double()))
 
 
-def module_for(problem: Problem, device: str) -> Any:
+def kernel_for(problem: Problem, device: str) -> ModuleKernel:
+    """e3nn's code for a problem that comes without a module."""
+    return ModuleKernel(getattr(_module_for(problem, device), MAIN))
+
+
+def _module_for(problem: Problem, device: str) -> Any:
     """A TensorProduct that computes a problem, on any e3nn line.
 
     e3nn takes the square root of path weights, so they are given squared; signs and roundings go into its 3j buffers.
@@ -62,7 +71,7 @@ def _write_buffers(module: Any, problem: Problem) -> None:
 
     buffers = {name.rpartition(".")[2]: value for name, value in getattr(module, MAIN).named_buffers()}
     for path in problem.paths:
-        degrees = problem.irreps_in1[path.i_in1].l, problem.irreps_in2[path.i_in2].l, problem.irreps_out[path.i_out].l
+        degrees = problem.degrees(path)
         buffer = buffers.get("_w3j_{}_{}_{}".format(*degrees))
         if buffer is not None:
             sign = -1 if path.coefficient < 0 else 1

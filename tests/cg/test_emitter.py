@@ -82,7 +82,7 @@ def test_the_same_plan_is_written_the_same() -> None:
 def test_build_time(problem: Problem, limit: float) -> None:
     plan = plan_tensor_product(problem)
     for factor in (1, 3, 3):
-        start = time.perf_counter()
+        start = time.process_time()
         compiler.load(emit(schedule(plan), "float", compiler.vector_bytes() // torch.float32.itemsize).source)
-        assert time.perf_counter() - start < limit * factor
+        assert time.process_time() - start < limit * factor
         plan = plan.vjp()

@@ -26,6 +26,7 @@ def test_text_and_the_hook_that_waits(tp, tmp_path):
     ended = tp("doctor")
     assert (ended.code, ended.err) == (0, "")
     assert "not active: TP_BACKEND is not set" in ended.out
+    assert "before Python starts" in ended.out
     assert f"{tmp_path / 'store'} (made when first needed)" in ended.out
     assert "\x1b" not in ended.out
     assert not (tmp_path / "store").exists()
@@ -55,6 +56,7 @@ def test_several_processes(tp):
     ended = tp("doctor", "--json", WORLD_SIZE="4")
     assert ended.code == 1
     assert "nothing is measured implicitly" in lines(ended, "warn")[0]
+    assert "with the same OMP_NUM_THREADS" in str(ended.json)
 
 
 def test_a_broken_plugin_is_a_warning(tp, plugins):

@@ -89,7 +89,7 @@ def test_whole_modules_saved_by_a_stock_program_are_accelerated(convolution, pat
 
 
 def test_unpatch_gives_the_class_back() -> None:
-    methods = ("forward", "__getstate__", "_apply", "_load_from_state_dict", "__setstate__")
+    methods = ("forward", "__getstate__", "_replicate_for_data_parallel", "_apply", "_load_from_state_dict", "__setstate__")
     now = {name: o3.TensorProduct.__dict__.get(name) for name in methods}
     again = Adapter()
     again.patch()

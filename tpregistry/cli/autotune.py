@@ -10,6 +10,7 @@ from tpregistry.cli import subjects
 from tpregistry.cli.after_dashes import COMMAND
 from tpregistry.cli.output import JsonFlag
 from tpregistry.cli.subjects import SubjectError
+from tpregistry.problem import ORDERS
 
 
 def autotune(
@@ -30,7 +31,8 @@ def autotune(
 ) -> None:
     """Check and measure every backend, and keep the result for later programs.
 
-    SUBJECT is named as for `explain` and always measured anew. With `-- CMD...` the program runs once, with
+    SUBJECT is named as for `explain` and always measured anew; irreps and modules at every order of derivatives, unless
+    --derivatives says which. With `-- CMD...` the program runs once, with
     TP_BACKEND=auto unless it is set, and what it meets is measured on the way. Ctrl-C keeps what is finished.
 
     \b
@@ -52,6 +54,8 @@ def autotune(
     options = subjects.Options(mode, dtype, shared, device, trust)
     named = subjects.read_subjects(subject or [], options)
     subjects.check_device(device)
+    if derivatives is None and subjects.are_irreps(subject or []):
+        named = [problem.at(derivatives=order) for problem in named for order in ORDERS]
     from tpregistry.cli import autotune_subjects
 
     changes = {"batch": batch, "derivatives": derivatives, "device": device, "budget": budget}

@@ -53,9 +53,14 @@ def read_subjects(words: list[str], options: Options) -> list[Any]:
     if not words:
         raise SubjectError(f"nothing was named. {FORMS}")
     check_dtypes([options.dtype] if options.dtype else [])
-    if 2 <= len(words) <= 3 and not any(_is_file(word) or _is_digest(word) for word in words):
+    if are_irreps(words):
         return [_from_irreps(words, options)]
     return [subject for word in words for subject in _named(word, options)]
+
+
+def are_irreps(words: list[str]) -> bool:
+    """Whether the subject is IN1 IN2 [OUT]."""
+    return 2 <= len(words) <= 3 and not any(_is_file(word) or _is_digest(word) for word in words)
 
 
 def check_dtypes(dtypes: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Frame, Host, Observed
 from tpregistry.gate.blocks import Blocks, largest_error, scales
 from tpregistry.gate.cases import ODD, Case, cases, fitting_batch, turn_vector
+from tpregistry.gate.listening import listening
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
 
@@ -133,8 +134,10 @@ def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
     faults: list[str] = []
     seen: dict[str, dict[str, Array]] = {}
     for case in yardstick.cases:
-        observed = yardstick.observe(kernel, case)
+        with listening() as words:
+            observed = yardstick.observe(kernel, case)
         faults += [f"{case.name}: {fault}" for fault in observed.faults]
+        faults += [f"{case.name}: prints {''.join(words)[:40]!r} to stdout"] if words else []
         if faults:
             break
         seen[case.name] = observed.values

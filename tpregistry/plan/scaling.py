@@ -60,7 +60,7 @@ def scaling(problem: Problem, number: int) -> Scaling:
     """The path in that form."""
     path, place = problem.paths[number], problem.weight_slices[number]
     assert place is not None
-    degrees = problem.irreps_in1[path.i_in1].l, problem.irreps_in2[path.i_in2].l, problem.irreps_out[path.i_out].l
+    degrees = problem.degrees(path)
     coefficient = path.coefficient * float(rounded_wigner_3j(*degrees, path.rounding)[0, 0, 0])
     x, y = problem.irreps_in1.slices()[path.i_in1], problem.irreps_in2.slices()[path.i_in2]
     of_x, out = degrees[0] == 0, problem.irreps_out.slices()[path.i_out]

@@ -39,8 +39,7 @@ def _term(problem: Problem, number: int) -> Term:
 
 
 def _coefficients(problem: Problem, path: Path) -> np.ndarray:
-    degrees = problem.irreps_in1[path.i_in1].l, problem.irreps_in2[path.i_in2].l, problem.irreps_out[path.i_out].l
-    return path.coefficient * rounded_wigner_3j(*degrees, path.rounding)
+    return path.coefficient * rounded_wigner_3j(*problem.degrees(path), path.rounding)
 
 
 def _segment(name: str, irreps: Irreps, index: int, letter: str, axis: str, gather: tuple[int, ...] | None) -> Segment:

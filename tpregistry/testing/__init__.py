@@ -1,7 +1,7 @@
 """For those who write backends, and for our own tests: a loopback backend, faulty kernels, problems to try them on, and how."""
 
 from tpregistry.testing.conformance import Outcome, examine, problems, tour
-from tpregistry.testing.faulty import FAULTS, applies, faulty_kernel
+from tpregistry.testing.faults import FAULTS, applies, faulty_kernel
 from tpregistry.testing.hygiene import Finding, hygiene
 from tpregistry.testing.loopback import Loopback, PlanKernel
 from tpregistry.testing.random_problem import random_problem

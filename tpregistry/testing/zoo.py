@@ -78,20 +78,17 @@ def _mixed(dtype: str) -> Problem:
 def _coefficients(dtype: str) -> dict[str, Problem]:
     """Coefficients that are not e3nn's usual ones: of older checkpoints, of models that were float32 once, tiny and large."""
     usual = _whole("4x0e+4x1o+4x2e", "0e+1o+2e", None, Mode.UVU, dtype)
-    odd = [replace(path, coefficient=-path.coefficient) if _is_odd(usual, path) else path for path in usual.paths]
+    odd = [replace(path, coefficient=-path.coefficient) if sum(usual.degrees(path)) % 2 else path for path in usual.paths]
     uneven = [replace(p, coefficient=p.coefficient * 10.0 ** (n % 5 - 2)) for n, p in enumerate(usual.paths)]
     found = {
         "signs of e3nn 0.4.4": usual.at(paths=tuple(odd)),
         "coefficients of several magnitudes": usual.at(paths=tuple(uneven)),
     }
     if dtype == "float64":
-        rounded = tuple(replace(path, rounding="float32") for path in usual.paths)
+        # e3nn has no 3j tensor that could be rounded where a piece is scalar
+        rounded = tuple(path if 0 in usual.degrees(path) else replace(path, rounding="float32") for path in usual.paths)
         found["coefficients once rounded to float32"] = usual.at(paths=rounded)
     return found
-
-
-def _is_odd(problem: Problem, path: Path) -> bool:
-    return (problem.irreps_in1[path.i_in1].l + problem.irreps_in2[path.i_in2].l + problem.irreps_out[path.i_out].l) % 2 == 1
 
 
 def _irreps(in1: str, in2: str, out: str) -> tuple[Irreps, Irreps, Irreps]:

@@ -16,6 +16,7 @@ import torch
 
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Observed, Operands
+from tpregistry.processes import launched
 from tpregistry.torch.differentiable import differentiable
 
 T = TypeVar("T")
@@ -32,15 +33,21 @@ class TorchFrame:
     def environment(self, device: str) -> dict[str, str]:
         """CPU or GPU model, threads, driver and torch version."""
         kind = torch.device(device).type
-        described = {"device": _device_model(device), "torch": torch.__version__, "python": platform.python_version()}
+        described = {
+            "device": _device_model(device),
+            "torch": torch.__version__,
+            "python": ".".join(platform.python_version_tuple()[:2]),
+        }
         if kind == "cpu":
             return described | {"threads": str(torch.get_num_threads())}
         return described | {"cuda": str(torch.version.cuda or torch.version.hip)}
 
     def may_measure(self) -> bool:
-        """Not among several processes (ranks would disagree), not while a CUDA graph is captured."""
+        """Not among several processes (ranks would disagree, workers disturb each other), not in capture of a CUDA graph."""
+        if torch.utils.data.get_worker_info() is not None:
+            return False
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        several = (distributed and torch.distributed.get_world_size() > 1) or int(os.environ.get("WORLD_SIZE") or 1) > 1
+        several = (distributed and torch.distributed.get_world_size() > 1) or launched()[1] > 1
         return not several and not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
 
     def isolated(self, work: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ from tpregistry.cli.checks.install import backend_checks, framework_checks, host
 from tpregistry.cli.checks.keep import store_checks
 from tpregistry.cli.checks.setup import Read, read, request_checks, setting_checks
 from tpregistry.cli.checks.startup import startup_checks
+from tpregistry.processes import launched
 
 
 def examine(environ: Mapping[str, str] | None = None) -> list[Check]:
@@ -34,8 +35,9 @@ def _settings(found: Read) -> list[Check]:
 
 def _processes(environ: Mapping[str, str]) -> list[Check]:
     """Ranks that measured on their own would disagree, so a program of several processes never measures implicitly."""
-    size = environ.get("WORLD_SIZE", "1")
-    if not size.isdigit() or int(size) <= 1:
+    variable, size = launched(environ)
+    if size == 1:
         return []
-    text = f"WORLD_SIZE={size}: in a program of several processes nothing is measured implicitly, only records are used"
-    return [Check("Processes", "warn", text, "run `tpregistry autotune -- CMD` once in a single process, or autotune the model")]
+    text = f"{variable}={size}: in a program of several processes nothing is measured implicitly, only records are used"
+    cure = "run `tpregistry autotune -- CMD` once in a single process with the same OMP_NUM_THREADS (torchrun sets 1)"
+    return [Check("Processes", "warn", text, f"{cure}, or autotune the model")]

@@ -63,4 +63,5 @@ def _effect(asked: bool, environ: Mapping[str, str], settings: Settings, *, read
         text = f"pyproject.toml sets backend={settings.backend.text!r}, but the hook starts only where the variable is set"
         return Check(AREA, "warn", text, f"set TP_BACKEND={settings.backend.text}, {OTHERWISE}")
     why = "TP_BACKEND is off" if environ.get("TP_BACKEND") == "off" else "TP_BACKEND is not set"
-    return Check(AREA, "ok", f"not active: {why}", "set TP_BACKEND=auto to accelerate programs")
+    cure = "set TP_BACKEND=auto before Python starts; in a running notebook it is too late without `import tpregistry.auto`"
+    return Check(AREA, "ok", f"not active: {why}", cure)

@@ -1,0 +1,45 @@
+"""NVIDIA's cuEquivariance as a backend: polynomials written down from our plan, run by whichever of its methods applies.
+
+This module is the light face: the library is imported when a kernel is built. What it runs on a GPU (`uniform_1d`,
+`fused_tp`) was not run yet; its own torch code (`naive`) was, on a CPU.
+"""
+
+from __future__ import annotations
+
+from tpregistry.backend import Face, Kernel, Reason, Verdict
+from tpregistry.problem import Problem
+
+TESTED = ("0.13",)
+"""Versions of cuequivariance and cuequivariance-torch that the tests ran with."""
+
+
+class Cuequivariance:
+    """Every tensor product in float32 and float64; fast on NVIDIA GPUs that have its library of operations."""
+
+    face = Face(
+        name="cuequivariance",
+        family="cuequivariance",
+        summary="NVIDIA's segmented polynomials; fast with cuequivariance-ops-torch on a GPU, plain torch elsewhere",
+        frameworks=("torch",),
+        requires=("torch", "cuequivariance", "cuequivariance-torch"),
+        uses=("cuequivariance-ops-torch-cu12", "cuequivariance-ops-torch-cu13"),
+        licence="Apache-2.0 (ops: NVIDIA)",
+    )
+
+    def supports(self, problem: Problem, device: str) -> Verdict:
+        """float32 and float64; all modes."""
+        reasons = []
+        if problem.dtype not in ("float32", "float64"):
+            reasons.append(Reason("TP121", f"cuequivariance computes in float32 and float64, not in {problem.dtype}"))
+        return Verdict(tuple(reasons), _build_seconds(problem))
+
+    def build(self, problem: Problem, device: str) -> Kernel:
+        """A differentiable torch kernel; its engine names the methods that run."""
+        from tpregistry_cuequivariance.kernel import CuequivarianceKernel
+
+        return CuequivarianceKernel(problem, device)
+
+
+def _build_seconds(problem: Problem) -> float:
+    """Importing the library, then its search for the order of each path's contractions; measured for `naive` on a CPU."""
+    return 2.0 + 0.016 * len(problem.paths)

@@ -1,0 +1,38 @@
+"""Importing the library: quietly, and with its compiled GPU code kept beside ours."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from types import ModuleType
+
+from tpregistry.backend import Reason
+from tpregistry.store import open_code
+
+CACHE = "CUEQUIVARIANCE_OPS_NVRTC_CACHE_DIR"
+CURE = "reinstall cuequivariance, cuequivariance-torch and cuequivariance-ops-torch in one version that fits your torch and CUDA"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without warnings: what the library warns of, running a slower method, is what a kernel's engine tells."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def load(device: str) -> tuple[ModuleType, ModuleType]:
+    """`cuequivariance` and `cuequivariance_torch`. Raises RuntimeError with reason TP122 where they cannot be imported."""
+    folder = open_code("cuequivariance").folder
+    if os.environ.setdefault(CACHE, str(folder)) == str(folder) and device != "cpu":
+        with suppress(OSError):  # without the folder code is compiled anew in each process
+            folder.mkdir(parents=True, exist_ok=True)
+    with quiet():
+        try:
+            return import_module("cuequivariance"), import_module("cuequivariance_torch")
+        except Exception as error:  # a missing symbol, a version that does not fit
+            why = f"importing cuequivariance raised {type(error).__name__}: {error}"
+            raise RuntimeError(str(Reason("TP122", why, CURE))) from error

@@ -1,0 +1,37 @@
+"""OpenEquivariance as a backend: CUDA and HIP kernels generated for a problem, for paths all `uvu` or all `uvw`.
+
+This module is the light face: the library is imported when a kernel is built. Not run on a GPU yet: what it is given was
+tested against its sources (TESTED), what it computes is left to the gate.
+"""
+
+from __future__ import annotations
+
+from tpregistry.backend import Face, Kernel, Verdict
+from tpregistry.problem import Problem
+from tpregistry_openequivariance.limits import reasons
+
+TESTED = ("0.7",)
+"""Versions of openequivariance whose sources this was written against."""
+
+
+class Openequivariance:
+    """Products of one mode, `uvu` or `uvw`, all paths weighted, on NVIDIA and AMD GPUs."""
+
+    face = Face(
+        name="openequivariance",
+        family="openequivariance",
+        summary="CUDA and HIP kernels generated for the problem; uvu or uvw, all paths weighted",
+        frameworks=("torch",),
+        requires=("torch", "openequivariance"),
+        licence="BSD-3-Clause",
+    )
+
+    def supports(self, problem: Problem, device: str) -> Verdict:
+        """Yes, or everything that its kernels cannot do exactly. The estimate is for its compiler on a GPU."""
+        return Verdict(reasons(problem, device), build_seconds=2.0 + 0.1 * len(problem.paths))
+
+    def build(self, problem: Problem, device: str) -> Kernel:
+        """A differentiable torch kernel."""
+        from tpregistry_openequivariance.kernel import OpenequivarianceKernel
+
+        return OpenequivarianceKernel(problem, device)

@@ -1,0 +1,33 @@
+"""The same for its method for segments that are all alike."""
+
+import torch
+
+BATCH_DIM_AUTO, BATCH_DIM_SHARED, BATCH_DIM_BATCHED, BATCH_DIM_INDEXED = -1, 0, 1, 2
+
+library = torch.library.Library("cuequivariance", "DEF")
+library.define(
+    "uniform_1d(str name, ScalarType math_dtype, int extent, int num_inputs, int num_outputs, int num_index, int[] buffer_dim, "
+    "int[] buffer_num_segments, int[] batch_dim, int[] index_buffer, int[] dtypes, int num_operations, int[] num_operands, "
+    "int[] operations, int[] num_paths, int[] path_indices_start, int[] path_coefficients_start, int[] path_indices, "
+    "float[] path_coefficients, int batch_size, Tensor[] tensors) -> Tensor[]"
+)
+
+
+def uniform_1d(name, math_dtype, extent, num_inputs, num_outputs, num_index, buffer_dim, num_segments, *rest):
+    num_operands, buffers, num_paths, _, _, indices, coefficients, _, tensors = rest[4:]
+    assert (num_outputs, num_index, len(num_paths)) == (1, 0, 1), "one product, nothing gathered"
+    assert buffers == list(range(num_inputs + 1))
+    sizes = [extent if dim else 1 for dim in buffer_dim]
+    parts = [t.reshape(len(t), count, size) for t, count, size in zip(tensors, num_segments, sizes, strict=False)]
+    out = [0.0] * num_segments[-1]
+    for path in range(num_paths[0]):
+        *sources, target = indices[path * num_operands[0] : (path + 1) * num_operands[0]]
+        product = coefficients[path]
+        for part, source in zip(parts, sources, strict=True):
+            product = product * part[:, source]
+        out[target] = out[target] + product
+    batch = max(len(t) for t in tensors)
+    return [torch.cat([piece.expand(batch, sizes[-1]) for piece in out], dim=1)]
+
+
+library.impl("uniform_1d", uniform_1d, "CompositeImplicitAutograd")

@@ -1,0 +1,74 @@
+"""Ways of training around a patched module: checkpointing and accumulated gradients give the gradients of stock."""
+
+import pytest
+import torch
+from e3nn import o3
+from torch.utils.checkpoint import checkpoint
+
+import tpregistry
+from tests.e3nn_host.conftest import inputs
+
+
+@pytest.fixture
+def module() -> o3.TensorProduct:
+    return o3.FullyConnectedTensorProduct("8x0e+4x1o", "0e+1o+1e", "8x0e+4x1o+4x1e").double()
+
+
+def calls(backend: str) -> int:
+    return sum(decision.calls for decision in tpregistry.decisions() if decision.backend == backend)
+
+
+def operands(module, batch: int, seed: int = 0) -> list[torch.Tensor]:
+    return inputs(module, batch, seed, dtype=torch.float64, requires_grad=True)[:2]
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("backend", ["auto", "cg-hoist", "cg-llvm"])
+def test_checkpointing(module, backend, reentrant) -> None:
+    """The first call of all may be the recomputation: everything is bound, and for `auto` measured, inside it."""
+    x, y = operands(module, 20)
+
+    def gradients() -> list[torch.Tensor]:
+        leaves = (x, y, module.weight)
+        for leaf in leaves:
+            leaf.grad = None
+        out = checkpoint(lambda a, b: module(a, b).sin(), x, y, use_reentrant=reentrant)
+        out.square().sum().backward()
+        return [leaf.grad for leaf in leaves]
+
+    with tpregistry.use("off"):
+        expected = gradients()
+    with tpregistry.use(backend, budget=2):
+        found = gradients()
+    torch.testing.assert_close(found, expected)
+    assert backend == "auto" or calls(backend) == 2, "forward, and once more in the backward"
+
+
+@pytest.mark.parametrize("backend", ["auto", "cg-hoist", "cg-llvm"])
+def test_checkpointed_forces(module, backend) -> None:
+    """A force inside the training loss: the checkpoint is recomputed with a graph."""
+    x, y = operands(module, 20)
+
+    def gradients() -> tuple[torch.Tensor, ...]:
+        out = checkpoint(lambda a, b: module(a, b).sin(), x, y, use_reentrant=False)
+        (force,) = torch.autograd.grad(out.sum(), y, create_graph=True)
+        return torch.autograd.grad(force.square().sum(), (x, y, module.weight))
+
+    with tpregistry.use("off"):
+        expected = gradients()
+    with tpregistry.use(backend, budget=2):
+        found = gradients()
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("backend", ["auto", "cg-hoist", "cg-llvm"])
+def test_gradients_accumulate(module, backend) -> None:
+    x, y = (tensor.detach() for tensor in operands(module, 24))
+    with tpregistry.use("off"):
+        module(x, y).square().sum().backward()
+    expected, module.weight.grad = module.weight.grad, None
+    with tpregistry.use(backend, budget=2):
+        for part in range(4):
+            module(x[6 * part : 6 * part + 6], y[6 * part : 6 * part + 6]).square().sum().backward()
+    torch.testing.assert_close(module.weight.grad, expected)
+    assert backend == "auto" or calls(backend) == 4

@@ -1,0 +1,96 @@
+"""NequIP 0.19 with random weights: its calculator, training on forces, and what its compilers are given."""
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from e3nn.util import jit
+from nequip.utils.compile import prepare_model_for_compile
+from nequip.utils.global_state import set_global_state
+
+import tpregistry
+from tests.hosts.conftest import calls
+from tests.hosts.nequip_model import batch, calculator, nequip
+
+pytestmark = pytest.mark.usefixtures("patched", "_as_nequip_sets_it")
+BACKENDS = ["auto", "cg-dense", "cg-hoist", "cg-llvm"]
+
+
+@pytest.fixture(scope="module")
+def _as_nequip_sets_it() -> Iterator[None]:
+    """NequIP makes float64 the default of its whole process; later tests get theirs back."""
+    before = torch.get_default_dtype()
+    set_global_state()
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="module")
+def model(_as_nequip_sets_it: None) -> torch.nn.Module:
+    return nequip()
+
+
+@pytest.fixture
+def frames(crystal: Atoms) -> list[Atoms]:
+    other = crystal.copy()
+    other.rattle(0.05, seed=1)
+    return [crystal, other]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_energy_forces_and_stress_of_its_calculator(backend, model, crystal) -> None:
+    def properties(request: str) -> tuple[float, np.ndarray, np.ndarray]:
+        atoms = crystal.copy()
+        atoms.calc = calculator(copy.deepcopy(model))
+        with tpregistry.use(request, budget=3):
+            return atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+
+    energy, forces, stress = properties("off")
+    ours = properties(backend)
+    assert abs(ours[0] - energy) < 1e-5 * max(1.0, abs(energy))
+    assert abs(ours[1] - forces).max() < 2e-5 * abs(forces).max()
+    assert abs(ours[2] - stress).max() < 2e-5 * abs(stress).max()
+    assert abs(forces).max() > 1e-3, "the crystal is rattled, so there are forces"
+    assert not tpregistry.decisions().left_to_host
+    if backend != "auto":
+        assert calls()[backend] >= 5, "three convolutions and two self-connections"
+
+
+def losses(model: torch.nn.Module, data: dict[str, torch.Tensor], request: str) -> list[float]:
+    """Of three steps of training on forces and stress."""
+    trained = copy.deepcopy(model).train()
+    optimizer = torch.optim.SGD(trained.parameters(), lr=1e-2)
+    found = []
+    with tpregistry.use(request, budget=3):
+        for _ in range(3):
+            out = trained(data.copy())
+            loss = out["forces"].square().mean() + out["stress"].square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            found.append(float(loss.detach()))
+    return found
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_training_on_forces_gives_the_same_losses(backend, model, frames) -> None:
+    data = batch(model, frames)
+    stock = losses(model, data, "off")
+    assert len(set(stock)) == 3, "the weights change from step to step"
+    np.testing.assert_allclose(losses(model, data, backend), stock, rtol=2e-4)
+    assert 2 in {decision.problem.derivatives for decision in tpregistry.decisions()}
+    assert not tpregistry.decisions().left_to_host
+
+
+def test_its_torchscript_export_holds_stock_code(model, crystal) -> None:
+    data = batch(model, [crystal])
+    given = {key: data[key] for key in model.model_input_fields if key in data}
+    with tpregistry.use("off"):
+        energy = copy.deepcopy(model)(given.copy())["total_energy"]
+    with tpregistry.use("cg-llvm"):
+        scripted = jit.script(prepare_model_for_compile(copy.deepcopy(model), "cpu"))
+        torch.testing.assert_close(scripted(given.copy())["total_energy"], energy, rtol=1e-5, atol=1e-5)
+    assert calls()["cg-llvm"] == 0

@@ -1,0 +1,56 @@
+"""The gate on the problem zoo for the backend that --tp-backend names; what it does not support is an expected failure."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tpregistry import discovery, hosts
+from tpregistry.frame import frame
+from tpregistry.settings import current
+from tpregistry.testing.conformance import problems, tour
+from tpregistry.testing.hygiene import hygiene
+
+ASK = "name the backend to check: pytest --tp-backend NAME --pyargs tpregistry.testing"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test a problem."""
+    if "problem" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--tp-backend") is not None
+        names = list(problems(further=metafunc.config.getoption("--tp-random"))) if wanted else []
+        metafunc.parametrize("problem", names)
+
+
+@pytest.fixture
+def plugin(pytestconfig: pytest.Config) -> discovery.Plugin:
+    """The plugin asked for."""
+    name = pytestconfig.getoption("--tp-backend")
+    if name is None:
+        pytest.skip(ASK)
+    return discovery.find(name, discovery.backends(current()))
+
+
+def test_the_plugin_has_manners(plugin: discovery.Plugin) -> None:
+    """Its light face is light, and says what it must."""
+    bad = [f"{finding.name}: {finding.text}" for finding in hygiene(plugin.name) if not finding.ok]
+    assert not bad
+    assert not plugin.trouble, "; ".join(map(str, plugin.trouble))
+
+
+def test_it_is_right(problem: str, plugin: discovery.Plugin, pytestconfig: pytest.Config) -> None:
+    """Forward, all gradients, double backward, rotation and inversion, odd and empty batches, strides, scales."""
+    assert plugin.backend is not None, "; ".join(map(str, plugin.trouble))
+    chosen = {problem: _problems(pytestconfig.getoption("--tp-random"))[problem]}
+    adapter = hosts.first_present()
+    ((_, _, outcome),) = tour(plugin.backend, chosen, adapter, frame(adapter.framework), pytestconfig.getoption("--tp-device"))
+    if outcome.state.value == "unsupported":
+        pytest.xfail("; ".join(outcome.reasons))
+    assert not outcome.fault, "; ".join(outcome.reasons)
+
+
+@cache
+def _problems(further: int) -> dict[str, Any]:
+    return problems(further=further)
