@@ -15,7 +15,7 @@ def test_one_code_with_the_backends_that_it_keeps_from_use(tp, plugins):
     ended = tp("reason", "tp160", PYTHONPATH=path)
     assert ended.code == 0
     assert ended.out.startswith("TP160  needs a library that is not installed\n")
-    assert ended.out.splitlines()[-1].split() == ["here", "needy"]
+    assert "needy" in ended.out.splitlines()[-1].replace(",", "").split()
     data = tp("reason", "TP160", "--json", PYTHONPATH=path).json
     assert data["schema"] == "tpregistry.reason/1"
     (one,) = data["reasons"]
