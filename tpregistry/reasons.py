@@ -59,6 +59,30 @@ _MEANINGS = (
         "Run the model in a dtype that the message names, or choose another backend.",
     ),
     Meaning(
+        "TP122",
+        "its library cannot be used here",
+        "The library that the backend stands on is installed, but cannot be imported, or was built without what it needs.",
+        "The message carries the library's own error; reinstall it in a build for your torch, driver and device.",
+    ),
+    Meaning(
+        "TP123",
+        "does not do these connection modes",
+        "The backend has no kernels for a mode of the problem's paths, or not for several modes at once.",
+        "Nothing to mend: another backend is taken. `tpregistry explain` shows which can do the problem.",
+    ),
+    Meaning(
+        "TP124",
+        "wants a weight for every path",
+        "Some paths of the problem have no weights, and the backend's kernels always multiply by one.",
+        "Nothing to mend: another backend is taken. `tpregistry explain` shows which can do the problem.",
+    ),
+    Meaning(
+        "TP125",
+        "does not take irreps or coefficients of this kind",
+        "The backend has a limit of its own: pieces without copies or without a path, no paths at all, or rounded coefficients.",
+        "The message names it. Another backend is taken; where it names a piece that nothing uses, leave that out of the model.",
+    ),
+    Meaning(
         "TP130",
         "the host has no such module",
         "The host cannot express the problem, so its own code can neither run it nor be the yardstick for others.",

@@ -22,10 +22,14 @@ print([name for name in ("torch", "jax", "e3nn", "numpy", "rich") if name in sys
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["list", "--json"], ["explain", "--help"]])
-def test_nothing_heavy_is_imported(arguments, tmp_path):
+INSTANT = ["--help", "--version", "list", "list --json", "explain --help", "verify --help", "bench --help", "run --help"]
+INSTANT += ["reason", "reason TP120", "cache dir", "cache ls"]
+
+
+@pytest.mark.parametrize("words", INSTANT)
+def test_nothing_heavy_is_imported(words, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(arguments=arguments)], capture_output=True, text=True, cwd=tmp_path, timeout=60
+        [sys.executable, "-c", PROBE.format(arguments=words.split())], capture_output=True, text=True, cwd=tmp_path, timeout=60
     )
     assert done.stdout
     assert done.stderr.splitlines()[-1] == "[]"
@@ -44,9 +48,13 @@ def test_version(tp):
     assert (ended.code, ended.out, ended.err) == (0, f"tpregistry {tpregistry.__version__}\n", "")
 
 
-@pytest.mark.parametrize("command", ["list", "doctor", "explain", "autotune"])
+COMMANDS = ["list", "doctor", "explain", "autotune", "run", "bench", "verify", "reason"]
+COMMANDS += [f"cache {name}" for name in ("dir", "ls", "show", "rm", "clear")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_documents_exit_codes(tp, command):
-    ended = tp(command, "--help")
+    ended = tp(*command.split(), "--help")
     assert ended.code == 0
     assert "Exit code" in ended.out
     assert "--json" in ended.out

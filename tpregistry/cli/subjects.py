@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tpregistry.cli.kept import records_of
 from tpregistry.errors import TPError
 from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.irreps import Irreps
@@ -105,7 +104,7 @@ def _named(word: str, options: Options) -> list[Any]:
     if _is_file(word):
         raise SubjectError(f"there is no file {word}")
     if _is_digest(word):
-        return _cast([next(iter(records_of(word).values())).problem], options)
+        return _cast([_from_store(word)], options)
     raise SubjectError(f"{word!r} is no file, no digest, and alone no product of irreps. {FORMS}")
 
 
@@ -134,6 +133,12 @@ def _from_json(path: Path) -> list[Problem]:
         return [Problem.from_json(part.get("problem", part)) for part in (data if isinstance(data, list) else [data])]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SubjectError(f"{path} does not hold a problem ({_brief(error)}); write one with Problem.to_json()") from None
+
+
+def _from_store(prefix: str) -> Problem:
+    from tpregistry.cli.kept import records_of  # 40 ms: only where a digest is named
+
+    return next(iter(records_of(prefix).values())).problem
 
 
 def _module(path: Path, options: Options) -> Any:

@@ -100,8 +100,9 @@ def _print_problems(seen: list[dict[str, Any]], device: str) -> None:
     output.print_rows([_row(one) for one in seen], header, numbers=(3,))
     for one in seen:
         if one["state"] in ("wrong", "raised"):
-            for reason in one["reasons"]:
-                output.print_line(Cell(f"  {one['name']}: ", output.STRONG), Cell(reason, output.BAD))
+            first, *others = one["reasons"]
+            more = f" (and {len(others)} more: --json)" if others else ""
+            output.print_line(Cell(f"  {one['name']}: ", output.STRONG), Cell(first, output.BAD), Cell(more, output.QUIET))
     refusals = Counter(reason for one in seen if one["state"] == "unsupported" for reason in one["reasons"])
     for reason, number in refusals.items():
         output.print_line(Cell(f"  {number} unsupported: ", output.STRONG), Cell(reason, output.QUIET))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -28,15 +29,18 @@ class Finding:
 
 def hygiene(point_name: str) -> tuple[Finding, ...]:
     """Load the backend of an entry point in a process of its own, and look what that imports, prints and takes."""
+    path = os.pathsep.join(filter(None, sys.path))  # what is found here is found there
     with tempfile.TemporaryDirectory(prefix="tpregistry-") as folder:
         file = Path(folder) / "seen.json"
         command = [sys.executable, "-P", str(Path(__file__).with_name("probe.py")), point_name, str(file)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+            environ = os.environ | {"PYTHONPATH": path}
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environ)
         except subprocess.TimeoutExpired:
             return (Finding("imports", False, f"its import takes more than {PATIENCE} s"),)
         if not file.is_file():
-            return (Finding("imports", False, f"its import ends the process with code {done.returncode}"),)
+            last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
+            return (Finding("imports", False, f"its import ends the process with code {done.returncode}: {last}"),)
         return _findings(point_name, json.loads(file.read_text(encoding="utf-8")), done.stdout)
 
 
