@@ -27,6 +27,7 @@ def test_text_and_the_hook_that_waits(tp, tmp_path):
     assert (ended.code, ended.err) == (0, "")
     assert "not active: TP_BACKEND is not set" in ended.out
     assert "before Python starts" in ended.out
+    assert "stock in any case: TorchScript and compiled models, and those of torch.package" in ended.out
     assert f"{tmp_path / 'store'} (made when first needed)" in ended.out
     assert "\x1b" not in ended.out
     assert not (tmp_path / "store").exists()
