@@ -115,6 +115,15 @@ def test_without_site_nothing_starts(tmp_path):
     assert "TP_BACKEND is set, but has no effect" in done.stdout
 
 
+@pytest.mark.parametrize("flag", ["-I", "-E"])
+def test_isolated_interpreters_read_the_start_up_file(tmp_path, flag):
+    command = [sys.executable, flag, "-m", "tpregistry.cli", "doctor"]
+    environ = clean_environment(tmp_path, TP_BACKEND="auto")
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "active: TP_BACKEND=auto takes effect" in done.stdout
+
+
 @pytest.mark.parametrize(("version", "name"), [((3, 14), "tpregistry_startup.pth"), ((3, 15), "tpregistry_startup.start")])
 def test_a_start_up_file_outside_site_folders_is_not_read(tmp_path: Path, version, name):
     (tmp_path / name).write_text("")
