@@ -48,14 +48,14 @@ docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(NEW) -m mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 	@echo "built: .cache/docs/index.html"
 
-.venv/ready: pyproject.toml tests/e3nn-0.6.txt
+.venv/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.6.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tpregistry needs Python >= 3.11: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(NEW) $(INSTALL) $(TORCH)
 	$(NEW) $(INSTALL) -e ".[torch,testing,dev]" -r tests/e3nn-0.6.txt
 	touch $@
 
-.venv-mace/ready: pyproject.toml tests/e3nn-0.4.4.txt
+.venv-mace/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.4.4.txt
 	$(PYTHON) -m venv .venv-mace
 	$(OLD) $(INSTALL) $(TORCH)
 	$(OLD) $(INSTALL) -e ".[torch,testing]" -r tests/e3nn-0.4.4.txt

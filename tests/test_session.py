@@ -145,6 +145,7 @@ def test_nothing_is_measured_among_several_processes(monkeypatch) -> None:
     with tpregistry.use("auto"):
         call(product())
     assert (decision().backend, decision().source) == ("e3nn", "heuristic")
+    assert "run `tpregistry autotune` first" in str(decision())
 
 
 def test_a_budget_too_small_names_what_was_not_built_and_undoes_nothing() -> None:

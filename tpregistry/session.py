@@ -93,6 +93,9 @@ def resolve(problem: Problem, host: Host, framework: str, device: str, settings:
 _keep_alive: list[Settings] = []
 
 
+UNMEASURED = "no record for these threads, and among several processes nothing is measured: run `tpregistry autotune` first"
+
+
 @dataclass(repr=False)
 class Resolution:
     """One run of the way from a problem to a decision."""
@@ -133,6 +136,8 @@ class Resolution:
         if choice.measure:
             self._tune(choice)
             choice = replace(self._select(self.settings_after_tuning()), source=choice.source)
+        elif choice.source is Source.HEURISTIC and not self.frame.may_measure():
+            self.notes.append(UNMEASURED)
         for name in choice.order:
             decision = self._try(name, choice)
             if decision is not None:

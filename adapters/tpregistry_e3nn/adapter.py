@@ -11,6 +11,8 @@ from tpregistry.frame import Host
 from tpregistry.problem import Problem
 
 TESTED = ("0.4.4", "0.6")
+BEYOND = "TorchScript and compiled models, and those of torch.package (NequIP's .nequip.zip), bring their own copy of e3nn"
+"""What a patched class does not reach; `tpregistry doctor` says it."""
 
 
 class Adapter:

@@ -44,7 +44,7 @@ class Product:
     def __init__(self, group: Group, cuet: ModuleType, dtype: str, device: str) -> None:
         self.group = group
         with quiet():
-            self._module = module(group.polynomial, cuet, getattr(torch, dtype), device).to(device)
+            self._module = module(group, cuet, getattr(torch, dtype), device).to(device)
         self.method: str = self._module.method
         self._inputs = [(name, getattr(group, name)) for name in ("w", "x", "y") if getattr(group, name)]
         self._sizes = [prod(segment.shape) for segment in group.out]
@@ -64,14 +64,19 @@ def methods(device: str) -> tuple[str, ...]:
     return ("uniform_1d", "fused_tp") if torch.device(device).type == "cuda" else ()
 
 
-def module(polynomial: Any, cuet: ModuleType, dtype: torch.dtype, device: str) -> Any:
-    """By the first method that takes the polynomial, else by `naive`; so, unasked, where the library for GPUs is not there."""
+def module(group: Group, cuet: ModuleType, dtype: torch.dtype, device: str) -> Any:
+    """By the first method that takes the polynomial, else by `naive`; so, unasked, where the library for GPUs is not there.
+
+    `uniform_1d` of 0.13 looks at sizes only: two indices of as many copies each would be taken for one.
+    """
     for method in methods(device):
+        if method == "uniform_1d" and not group.uniform:
+            continue
         try:
-            return cuet.SegmentedPolynomial(polynomial, method=method, math_dtype=dtype)
+            return cuet.SegmentedPolynomial(group.polynomial, method=method, math_dtype=dtype)
         except (AssertionError, NotImplementedError, ValueError):  # how each says that a polynomial is not of its form
             continue
-    return cuet.SegmentedPolynomial(polynomial, method="naive", math_dtype=dtype)
+    return cuet.SegmentedPolynomial(group.polynomial, method="naive", math_dtype=dtype)
 
 
 def read(pieces: tuple[Segment, ...], operand: Tensor) -> Tensor:

@@ -20,10 +20,11 @@ from tpregistry.plan import Plan, Segment, Term
 class Group:
     """A polynomial, and the pieces that its operands are made of, in their order: (weights or ones,) x, y and out.
 
-    ``w`` and ``ones`` are empty where no weights and no sums of their own are needed.
+    ``w`` and ``ones`` are empty where no weights and no sums of their own are needed. ``uniform``: one index of copies.
     """
 
     polynomial: Any
+    uniform: bool
     w: tuple[Segment, ...]
     ones: tuple[Segment, ...]
     x: tuple[Segment, ...]
@@ -40,9 +41,14 @@ def groups(plan: Plan, cue: ModuleType) -> list[Group]:
 
 
 def _kind(term: Term) -> tuple[Any, ...]:
+    wide = _wide(term)
+    return *(segment.channels for segment in (*term.factors, term.target)), tuple(wide) if len(wide) < 2 else "several"
+
+
+def _wide(term: Term) -> set[tuple[str, int]]:
+    """Indices of copies that take more than one value, and how many they take."""
     segments = (*term.factors, term.target)
-    wide = {(letter, size) for s in segments for letter, size in zip(s.channels, _copies(s), strict=True) if size > 1}
-    return *(segment.channels for segment in segments), tuple(wide) if len(wide) < 2 else "several"
+    return {(letter, size) for s in segments for letter, size in zip(s.channels, _copies(s), strict=True) if size > 1}
 
 
 def _group(terms: list[Term], cue: ModuleType) -> Group:
@@ -56,7 +62,7 @@ def _group(terms: list[Term], cue: ModuleType) -> Group:
     factor = pieces[0] if len(pieces) == 4 else ()
     weighted = len(terms[0].factors) == 3
     w, ones = (factor, ()) if weighted else ((), factor)
-    return Group(cue.SegmentedPolynomial.eval_last_operand(product), w, ones, *pieces[-3:])
+    return Group(cue.SegmentedPolynomial.eval_last_operand(product), len(_wide(terms[0])) < 2, w, ones, *pieces[-3:])
 
 
 def _operands(term: Term) -> tuple[Segment, ...]:

@@ -27,6 +27,7 @@ def test_text_and_the_hook_that_waits(tp, tmp_path):
     assert (ended.code, ended.err) == (0, "")
     assert "not active: TP_BACKEND is not set" in ended.out
     assert "before Python starts" in ended.out
+    assert "stock in any case: TorchScript and compiled models, and those of torch.package" in ended.out
     assert f"{tmp_path / 'store'} (made when first needed)" in ended.out
     assert "\x1b" not in ended.out
     assert not (tmp_path / "store").exists()
@@ -112,6 +113,15 @@ def test_without_site_nothing_starts(tmp_path):
     assert done.returncode == 1
     assert "python -S switches `site` off" in done.stdout
     assert "TP_BACKEND is set, but has no effect" in done.stdout
+
+
+@pytest.mark.parametrize("flag", ["-I", "-E"])
+def test_isolated_interpreters_read_the_start_up_file(tmp_path, flag):
+    command = [sys.executable, flag, "-m", "tpregistry.cli", "doctor"]
+    environ = clean_environment(tmp_path, TP_BACKEND="auto")
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "active: TP_BACKEND=auto takes effect" in done.stdout
 
 
 @pytest.mark.parametrize(("version", "name"), [((3, 14), "tpregistry_startup.pth"), ((3, 15), "tpregistry_startup.start")])

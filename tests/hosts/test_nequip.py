@@ -1,6 +1,7 @@
-"""NequIP 0.19 with random weights: its calculator, training on forces, and what its compilers are given."""
+"""NequIP 0.19 with random weights: its calculator, training on forces, and what its exports hold."""
 
 import copy
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 from ase import Atoms
 from e3nn.util import jit
+from nequip.scripts._package_utils import _EXTERNAL_MODULES, _INTERNAL_MODULES, _MOCK_MODULES
 from nequip.utils.compile import prepare_model_for_compile
 from nequip.utils.global_state import set_global_state
+from torch.package import PackageExporter, PackageImporter
 
 import tpregistry
 from tests.hosts.conftest import calls
@@ -94,3 +97,22 @@ def test_its_torchscript_export_holds_stock_code(model, crystal) -> None:
         scripted = jit.script(prepare_model_for_compile(copy.deepcopy(model), "cpu"))
         torch.testing.assert_close(scripted(given.copy())["total_energy"], energy, rtol=1e-5, atol=1e-5)
     assert calls()["cg-llvm"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+def test_a_packaged_model_runs_the_copy_of_e3nn_that_it_brings(model, crystal, tmp_path) -> None:
+    """`nequip-package` writes e3nn's source beside the weights: classes of their own, which stay stock."""
+    data = batch(model, [crystal])
+    with tpregistry.use("cg-llvm"):
+        energy = model(data.copy())["total_energy"]
+        with PackageExporter(tmp_path / "model.nequip.zip") as package:
+            package.mock([f"{name}.**" for name in _MOCK_MODULES])
+            package.extern([f"{name}.**" for name in _EXTERNAL_MODULES])
+            package.intern([f"{name}.**" for name in _INTERNAL_MODULES])
+            package.save_pickle("model", "model.pkl", model)
+        before = calls()["cg-llvm"]
+        packaged = PackageImporter(tmp_path / "model.nequip.zip").load_pickle("model", "model.pkl")
+        torch.testing.assert_close(packaged(data.copy())["total_energy"], energy, rtol=1e-5, atol=1e-5)
+    assert calls()["cg-llvm"] == before > 0
+    with zipfile.ZipFile(tmp_path / "model.nequip.zip") as files:
+        assert not [name for name in files.namelist() if b"tpregistry" in files.read(name)]

@@ -40,10 +40,12 @@ class Ended:
         return [decision for report in self.reports for decision in report["decisions"]]
 
 
-def launch(folder: Path, command: tuple[object, ...], **variables: str) -> subprocess.Popen[str]:
+def launch(
+    folder: Path, command: tuple[object, ...], python: str | Path = sys.executable, **variables: str
+) -> subprocess.Popen[str]:
     """Start a program in ``folder`` with nothing of ours in its environment but ``variables``."""
     environ = clean_environment(folder, TP_REPORT=str(folder / "ran-{pid}.json"), OMP_NUM_THREADS="1", **variables)
-    arguments = [sys.executable, *map(str, command)]
+    arguments = [str(python), *map(str, command)]
     return subprocess.Popen(arguments, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -59,8 +61,8 @@ def ended(folder: Path, *processes: subprocess.Popen[str]) -> Ended:
     return Ended(json.loads(texts[0][0].splitlines()[-1]), "".join(err for _, err in texts), contents)
 
 
-def run_in(folder: Path, *command: object, **variables: str) -> Ended:
-    return ended(folder, launch(folder, command, **variables))
+def run_in(folder: Path, *command: object, python: str | Path = sys.executable, **variables: str) -> Ended:
+    return ended(folder, launch(folder, command, python, **variables))
 
 
 Run = Callable[..., Ended]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import sysconfig
+import venv
 import zipapp
 from pathlib import Path
 
@@ -41,6 +44,17 @@ def test_the_variable_takes_effect(way: str, run: Run, stock: Run) -> None:
     assert set(done.calls) == {"cg-llvm"}
     assert done.calls["cg-llvm"] == 6, "two convolutions, three steps"
     assert done.err.count("-> cg-llvm") == len(done.decisions), "a line on stderr for each decision"
+
+
+def test_a_virtual_environment_that_sees_what_is_installed_for_its_user(program: Path, run: Run, stock: Run) -> None:
+    venv.create(program / "venv", system_site_packages=True)
+    folder = Path(sysconfig.get_path("purelib", f"{os.name}_user", {"userbase": str(program / "user")}))
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(sysconfig.get_path("purelib"))
+    python = program / "venv" / "bin" / "python"
+    done = run("train.py", python=python, TP_BACKEND="cg-llvm", PYTHONUSERBASE=str(program / "user"))
+    assert done.numbers == pytest.approx(stock(PROGRAMS / "train.py"), rel=1e-5)
+    assert set(done.calls) == {"cg-llvm"}
 
 
 @pytest.mark.usefixtures("program")

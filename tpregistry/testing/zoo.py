@@ -40,11 +40,16 @@ def _shapes(dtype: str) -> dict[str, Problem]:
         "one copy of each": _whole("0e+1o+2e", "0e+1o+2e", None, Mode.UVU, dtype),
         "no copies of one irrep": _whole("4x0e+0x1o+4x1o", "0e+0x2e+1o", None, Mode.UVU, dtype),
         "several copies of y": _whole("4x0e+4x1o", "3x0e+2x1o", None, Mode.UVU, dtype),
+        "as many copies of y as of x, no weights": _unweighted(_whole("3x0e+3x1o", "3x0e+3x1o", None, Mode.UVU, dtype)),
         "more copies than a vector has lanes": _whole("67x1o", "0e+1o", None, Mode.UVU, dtype),
         "degree 8": _whole("2x8e+3x7o", "8e", "2x0e+2x8e+3x1o", Mode.UVU, dtype),
         "degrees to 5": _whole("2x5o+2x3o", "0e+2e+4e", None, Mode.UVU, dtype),
         "forward only": _whole("8x0e+8x1o", "0e+1o", None, Mode.UVU, dtype).at(derivatives=0),
     }
+
+
+def _unweighted(problem: Problem) -> Problem:
+    return problem.at(paths=tuple(replace(path, has_weight=False) for path in problem.paths), shared_weights=True)
 
 
 def _orders(dtype: str) -> dict[str, Problem]:

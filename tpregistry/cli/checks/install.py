@@ -37,23 +37,29 @@ def host_checks() -> list[Check]:
     from tpregistry.cli.list_backends import adapter_points
 
     points = adapter_points()
-    checks = [_host_check(point.name) for point in points]
+    checks = [check for point in points for check in _checks_of_host(point.name)]
     if not any(installed_version(point.name.split(".")[0]) for point in points):
         names = ", ".join(sorted({point.name.split(".")[0] for point in points})) or "no adapter is installed"
         checks.append(Check("Hosts", "warn", f"no host is installed, so there is nothing to accelerate (known: {names})"))
     return checks
 
 
-def _host_check(name: str) -> Check:
+def _checks_of_host(name: str) -> list[Check]:
     host = name.split(".")[0]
     version = installed_version(host)
     if version is None:
-        return Check("Hosts", "ok", f"{host} is not installed")
+        return [Check("Hosts", "ok", f"{host} is not installed")]
     try:
-        adapter = discovery.load(ADAPTERS, name)
+        module = sys.modules[discovery.load(ADAPTERS, name).__module__]
     except Exception as error:  # a plugin may raise anything
-        return Check("Hosts", "fail", f"the adapter of {host} does not import ({type(error).__name__}: {error})", "reinstall it")
-    tested = getattr(sys.modules[adapter.__module__], "TESTED", ())
+        text = f"the adapter of {host} does not import ({type(error).__name__}: {error})"
+        return [Check("Hosts", "fail", text, "reinstall it")]
+    beyond = getattr(module, "BEYOND", "")
+    stock = [Check("Hosts", "ok", f"stock in any case: {beyond}")] if beyond else []
+    return [_version_check(host, version, getattr(module, "TESTED", ())), *stock]
+
+
+def _version_check(host: str, version: str, tested: tuple[str, ...]) -> Check:
     if any(version == known or version.startswith(f"{known}.") for known in tested):
         return Check("Hosts", "ok", f"{host} {version}, a tested version")
     cure = "results are still checked before use; if a layer stays stock, install a tested version"

@@ -25,7 +25,7 @@ def uniform_1d(name, math_dtype, extent, num_inputs, num_outputs, num_index, buf
         product = coefficients[path]
         for part, source in zip(parts, sources, strict=True):
             product = product * part[:, source]
-        out[target] = out[target] + product
+        out[target] = out[target] + (product if buffer_dim[-1] else product.sum(-1, keepdim=True))
     batch = max(len(t) for t in tensors)
     return [torch.cat([piece.expand(batch, sizes[-1]) for piece in out], dim=1)]
 
