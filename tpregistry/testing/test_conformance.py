@@ -16,18 +16,22 @@ from tpregistry.testing.hygiene import hygiene
 ASK = "name the backend to check: pytest --tp-backend NAME --pyargs tpregistry.testing"
 
 
+def _option(config: pytest.Config, name: str) -> Any:
+    return config.getoption(name)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a problem."""
     if "problem" in metafunc.fixturenames:
-        wanted = metafunc.config.getoption("--tp-backend") is not None
-        names = list(problems(further=metafunc.config.getoption("--tp-random"))) if wanted else []
+        wanted = _option(metafunc.config, "--tp-backend") is not None
+        names = list(problems(further=_option(metafunc.config, "--tp-random"))) if wanted else []
         metafunc.parametrize("problem", names)
 
 
 @pytest.fixture
 def plugin(pytestconfig: pytest.Config) -> discovery.Plugin:
     """The plugin asked for."""
-    name = pytestconfig.getoption("--tp-backend")
+    name = _option(pytestconfig, "--tp-backend")
     if name is None:
         pytest.skip(ASK)
     return discovery.find(name, discovery.backends(current()))
@@ -43,9 +47,9 @@ def test_the_plugin_has_manners(plugin: discovery.Plugin) -> None:
 def test_it_is_right(problem: str, plugin: discovery.Plugin, pytestconfig: pytest.Config) -> None:
     """Forward, all gradients, double backward, rotation and inversion, odd and empty batches, strides, scales."""
     assert plugin.backend is not None, "; ".join(map(str, plugin.trouble))
-    chosen = {problem: _problems(pytestconfig.getoption("--tp-random"))[problem]}
+    chosen = {problem: _problems(_option(pytestconfig, "--tp-random"))[problem]}
     adapter = hosts.first_present()
-    ((_, _, outcome),) = tour(plugin.backend, chosen, adapter, frame(adapter.framework), pytestconfig.getoption("--tp-device"))
+    ((_, _, outcome),) = tour(plugin.backend, chosen, adapter, frame(adapter.framework), _option(pytestconfig, "--tp-device"))
     if outcome.state.value == "unsupported":
         pytest.xfail("; ".join(outcome.reasons))
     assert not outcome.fault, "; ".join(outcome.reasons)
