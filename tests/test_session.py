@@ -182,6 +182,7 @@ def test_autotune_and_explain_in_python() -> None:
 REFUSAL = "return Verdict((Reason('TP120', 'no GPU', 'buy one'), Reason('TP121', 'no float32')))"
 PROBLEMS = {
     "raises on import": ("raise RuntimeError('broken build')", None, "TP152"),
+    "ends the program on import": ("raise SystemExit(3)", None, "TP152"),
     "is not a backend": ("class Backend: pass", None, "TP152"),
     "raises in supports": (None, {"supports": "raise OSError('no device')"}, "TP181"),
     "refuses": (None, {"supports": REFUSAL}, "TP120"),

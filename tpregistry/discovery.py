@@ -7,8 +7,10 @@ so the points are listed fresh from the metadata, and duplicates are found here.
 from __future__ import annotations
 
 import difflib
+import sys
 import re
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -76,9 +78,10 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
         trouble = Reason("TP151", f"{count} distributions offer a backend named {point.name}", "uninstall all but one")
     else:
         try:
-            backend = checked(load(BACKENDS, point.name)())
+            with redirect_stdout(sys.stderr):  # standard output is the program's
+                backend = checked(load(BACKENDS, point.name)())
             return Plugin(point.name, distribution, version, backend, tuple(missing(backend.face, distribution)))
-        except Exception as error:  # a plugin may raise anything; the program goes on without it
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; the program goes on without it
             message = f"importing {point.value} raised {type(error).__name__}: {error}"
             trouble = Reason("TP152", message, f"reinstall {distribution}")
     return Plugin(point.name, distribution, version, None, (trouble,))
