@@ -7,8 +7,8 @@ so the points are listed fresh from the metadata, and duplicates are found here.
 from __future__ import annotations
 
 import difflib
-import sys
 import re
+import sys
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass
