@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from tpregistry import bootstrap, session
+from tpregistry.decision import Decision, Decisions
 from tpregistry.errors import TPError
 from tpregistry.frame import Host, frame
 from tpregistry.hosts import adapter, adapters, first_present
 from tpregistry.problem import ORDERS, Problem, bucket
-from tpregistry.session import Decision, Decisions, Resolution
+from tpregistry.resolution import Resolution
 from tpregistry.settings import Request, Settings, Tune, current
 
 

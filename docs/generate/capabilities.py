@@ -14,9 +14,9 @@ from tpregistry.cli.list_backends import describe
 from tpregistry.discovery import Plugin
 from tpregistry.discovery import backends as installed
 from tpregistry.problem import DTYPES, Mode, Problem
-from tpregistry.session import examine
 from tpregistry.settings import Settings
 from tpregistry.testing import zoo
+from tpregistry.verdicts import examine
 
 DEVICES = ("cpu", "cuda")
 ORDERS = (0, 1, 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tpregistry import api
 from tpregistry.cli import output, tuned
-from tpregistry.session import Decision
+from tpregistry.decision import Decision
 
 
 def run(subjects: list[Any], changes: dict[str, Any], *, json: bool) -> int:

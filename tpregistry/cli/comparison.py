@@ -11,7 +11,7 @@ from tpregistry.cli import output
 from tpregistry.cli.list_backends import as_json
 from tpregistry.cli.output import Cell
 from tpregistry.progress import Progress
-from tpregistry.session import Resolution
+from tpregistry.resolution import Resolution
 from tpregistry.store import Entry
 from tpregistry.tune import Bench, Comparison, compare
 

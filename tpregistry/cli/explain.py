@@ -10,7 +10,7 @@ from tpregistry.cli import output, subjects
 from tpregistry.cli.output import JsonFlag
 
 if TYPE_CHECKING:
-    from tpregistry.session import Resolution
+    from tpregistry.resolution import Resolution
 
 SCHEMA = "tpregistry.explain/1"
 ONLY_HOST = 3

@@ -7,8 +7,8 @@ from typing import Any
 from tpregistry.cli.checks.setup import values_of
 from tpregistry.cli.list_backends import as_json
 from tpregistry.plan import plan_tensor_product
+from tpregistry.resolution import Resolution
 from tpregistry.select import Candidate, Choice, Source
-from tpregistry.session import Resolution
 from tpregistry.settings import Settings
 from tpregistry.store import Entry, Outcome, Record
 

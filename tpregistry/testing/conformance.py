@@ -14,11 +14,11 @@ from tpregistry.backend import Backend
 from tpregistry.errors import Unsupported
 from tpregistry.frame import Frame, Host
 from tpregistry.problem import Problem
-from tpregistry.session import verdict_of
 from tpregistry.store import Outcome as State
 from tpregistry.testing.random_problem import random_problem
 from tpregistry.testing.zoo import BATCH, zoo
 from tpregistry.tune import Bench, Contestant, check_alone
+from tpregistry.verdicts import verdict_of
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from tpregistry import session
+from tpregistry.decision import Decision
 from tpregistry.errors import TPError
 from tpregistry.frame import Host
 from tpregistry.problem import Problem, bucket
-from tpregistry.session import Decision
 from tpregistry.settings import override, process_settings
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.guard import left_to_host

@@ -1,0 +1,47 @@
+"""Whether backends can do a problem: what their faces say, then what their `supports` says."""
+
+from __future__ import annotations
+
+from tpregistry.backend import Backend, Face, Reason, Verdict
+from tpregistry.discovery import Plugin
+from tpregistry.problem import Problem
+from tpregistry.select import Candidate
+
+
+def examine(problem: Problem, plugins: dict[str, Plugin], framework: str, device: str, host: str) -> tuple[Candidate, ...]:
+    """Every backend's verdict on a problem, with all reasons; a `supports` that raises is a reason."""
+    return tuple(_candidate(problem, plugin, framework, device, host) for plugin in plugins.values())
+
+
+def _candidate(problem: Problem, plugin: Plugin, framework: str, device: str, host: str) -> Candidate:
+    trouble, backend = plugin.trouble, plugin.backend
+    verdict = verdict_of(backend, problem, framework, device, host, trouble) if backend else Verdict(trouble)
+    versions = tuple(sorted(plugin.versions.items()))
+    return Candidate(plugin.name, plugin.family, plugin.name == host, verdict.reasons, verdict.build_seconds, versions)
+
+
+def verdict_of(
+    backend: Backend, problem: Problem, framework: str, device: str, host: str, trouble: tuple[Reason, ...] = ()
+) -> Verdict:
+    """What its face says and, where that and ``trouble`` are no reason against, what its `supports` says."""
+    reasons = (*trouble, *_misfits(backend.face, problem, framework, host))
+    if reasons:
+        return Verdict(reasons)
+    try:
+        verdict = backend.supports(problem, device)
+        return Verdict(tuple(verdict.reasons), verdict.build_seconds)
+    except Exception as error:  # a plugin may raise anything; it is left out with its reason
+        return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))
+
+
+def _misfits(face: Face, problem: Problem, framework: str, host: str) -> list[Reason]:
+    other = [Reason("TP112", f"{face.name} is another host's own code, not {host}'s")] if face.host and face.name != host else []
+    return [
+        *_mismatch(face.name, face.frameworks, framework, "framework", "TP110"),
+        *_mismatch(face.name, face.operations, problem.operation, "operation", "TP111"),
+        *other,
+    ]
+
+
+def _mismatch(name: str, offered: tuple[str, ...], wanted: str, what: str, code: str) -> list[Reason]:
+    return [] if wanted in offered else [Reason(code, f"{name} is for {what} {', '.join(offered)}, not {wanted}")]
