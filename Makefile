@@ -30,6 +30,7 @@ lint: .venv/ready
 	$(NEW) -m pyright --pythonpath $(NEW)
 
 hosts: .venv/ready .venv-mace/ready
+	$(PARALLEL) WHOLE_SUITES=1 $(NEW) -m pytest -n 2 --dist worksteal tests/test_gate.py
 	WHOLE_SUITES=1 $(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py
 	$(OLD) -m pytest tests/hosts/test_mace.py
 
