@@ -19,13 +19,13 @@ def composed(split: Channelwise, size: int, x: np.ndarray, y: np.ndarray, w: np.
     if split.pieces is None:
         return inner
     out = np.zeros((len(x), size))
+    for ours, theirs in split.pieces:
+        out[:, theirs] = inner[:, ours]
     for part in split.scalings:
         vectors, scalars = (original[1], original[0]) if part.of_x else original
         weights = w[part.weights].reshape(part.shape)
         weights = (weights if part.of_x else weights.swapaxes(0, 1)).reshape(-1)
         out[:, part.out] += emit_numpy(part.plan())(vectors[:, part.vectors], scalars[:, part.scalars], weights)[0]
-    for ours, theirs in split.pieces:
-        out[:, theirs] = inner[:, ours]
     for mix in split.mixes:
         product = inner[:, mix.product].reshape(len(x), mix.inputs, -1)
         if mix.weights is None:

@@ -52,11 +52,12 @@ def run_program(command: list[str], variables: Mapping[str, str], *, quiet: bool
 
 
 def _run(command: list[str], environ: dict[str, str], *, quiet: bool) -> int:
-    try:
-        process = subprocess.Popen(command, env=environ, stdout=sys.stderr if quiet else None)
-    except OSError as error:
-        raise SubjectError(f"{command[0]} cannot be run ({error.strerror})") from None
-    with _passing_on(process):
+    with _relay() as relay:
+        try:
+            process = subprocess.Popen(command, env=environ, stdout=sys.stderr if quiet else None)
+        except OSError as error:
+            raise SubjectError(f"{command[0]} cannot be run ({error.strerror})") from None
+        relay.attach(process)
         try:
             code = process.wait()
         except KeyboardInterrupt:  # a terminal sends it to the program as well
@@ -64,12 +65,33 @@ def _run(command: list[str], environ: dict[str, str], *, quiet: bool) -> int:
     return 128 - code if code < 0 else code
 
 
+class _Relay:
+    """Sends signals on to a program; those that come before it runs wait for it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[Any] | None = None
+        self._early: list[int] = []
+
+    def __call__(self, number: int, _: object) -> None:
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
+
+    def attach(self, process: subprocess.Popen[Any]) -> None:
+        """The program runs."""
+        self._process = process
+        while self._early:
+            process.send_signal(self._early.pop(0))
+
+
 @contextmanager
-def _passing_on(process: subprocess.Popen[Any]) -> Iterator[None]:
+def _relay() -> Iterator[_Relay]:
     """While it runs, signals that mean the program reach it, and we wait for what it makes of them."""
-    before = {number: signal.signal(number, lambda received, _: process.send_signal(received)) for number in PASSED_ON}
+    relay = _Relay()
+    before = {number: signal.signal(number, relay) for number in PASSED_ON}
     try:
-        yield
+        yield relay
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
