@@ -40,7 +40,8 @@ def choose(text: str, known: Record | None = None, tune: Tune = Tune.MISS, may_m
         ("off", TUNED, Choice(("e3nn",), Source.OFF)),
         ("auto", TUNED, Choice(("cg-hoist", "e3nn"), Source.RECORD)),
         ("auto", None, Choice(("cg-dense", "cg-hoist", "e3nn"), Source.TUNED, measure=True)),
-        ("auto,!cg-hoist", TUNED, Choice(("cg-dense", "e3nn"), Source.TUNED, measure=True)),
+        ("auto,!cg-hoist", TUNED, Choice(("cg-dense", "e3nn"), Source.RECORD)),
+        ("auto,!cg", TUNED, Choice(("e3nn", "e3nn"), Source.RECORD)),
         ("!cg", None, Choice(("e3nn",), Source.HEURISTIC)),
         ("cg-dense", TUNED, Choice(("cg-dense",), Source.FORCED)),
         ("cg", TUNED, Choice(("cg-hoist", "cg-dense"), Source.FORCED)),
@@ -74,13 +75,14 @@ def test_force_measures_again() -> None:
     assert choose("auto", TUNED, Tune.FORCE).measure
 
 
-def test_a_new_version_of_the_winner_or_the_host_voids_a_record_and_a_newcomer_does_not() -> None:
+def test_a_new_version_of_the_winner_or_the_host_voids_a_record_and_so_does_a_newcomer() -> None:
     def source(*candidates: Candidate) -> Source:
         return select(PROBLEM, candidates, Settings(), TUNED, may_measure=True).source
 
     newer = (("tpregistry", "2"),)
     newcomer = Candidate("cg-new", "cg", versions=newer)
-    assert source(*ALL, newcomer) is Source.RECORD
+    assert source(*ALL, newcomer) is Source.TUNED
+    assert select(PROBLEM, (*ALL, newcomer), Settings(), TUNED, may_measure=False).source is Source.RECORD
     assert source(replace(DENSE, versions=newer), HOIST, HOST) is Source.RECORD
     assert source(DENSE, replace(HOIST, versions=newer), HOST) is Source.TUNED
     assert source(DENSE, HOIST, replace(HOST, versions=newer)) is Source.TUNED

@@ -3,6 +3,7 @@
 import random
 import threading
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from e3nn import o3
 import tpregistry
 from tests.conftest import forget
 from tests.plugins import distribution
-from tpregistry import session
+from tpregistry import discovery, session
 from tpregistry.errors import NotTuned, SettingError, UnknownBackend, Unsupported
 from tpregistry.settings import current
 from tpregistry.store import Outcome, open_store
+from tpregistry.testing import faulty_kernel
+from tpregistry_cg import CgHoist
 
 pytestmark = pytest.mark.usefixtures("patched")
 
@@ -160,6 +163,21 @@ def test_a_budget_too_small_names_what_was_not_built_and_undoes_nothing() -> Non
     with tpregistry.use("auto", budget=0, tune="force"):
         call(product())
     assert open_store(current().cache_dir).records() == [good]
+
+
+@pytest.mark.parametrize("tune", ["miss", "force"])
+def test_a_plugin_that_was_changed_is_checked_anew(tune: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the same version by its sources; with TP_TUNE=force in any case."""
+    module = product()
+    with tpregistry.use("cg-hoist"):
+        call(module)
+    session.forget()
+    if tune == "miss":
+        monkeypatch.setattr(discovery, "fingerprint", lambda package: "changed")
+    wrong = partial(faulty_kernel, fault="wrong sign on one path", generator=np.random.default_rng(0))
+    monkeypatch.setattr(CgHoist, "build", lambda self, problem, device: wrong(problem))
+    with tpregistry.use("cg-hoist", tune=tune), pytest.raises(Unsupported, match="TP190 cg-hoist wrong: main out"):
+        call(product())
 
 
 def test_unknown_backend_lists_the_known_ones_and_the_nearest() -> None:

@@ -12,7 +12,7 @@ from tpregistry.select import Candidate
 from tpregistry.store import Record
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Decision:
     """What was chosen for a problem, why, and how often it ran.
 
@@ -33,6 +33,8 @@ class Decision:
     def __str__(self) -> str:
         faster = f" {self.ratio:.2f}x" if self.ratio and self.kernel else ""
         return f"{self.problem} -> {self.backend}{faster} [{self.source}]" + (f" ({self.why})" if self.why else "")
+
+    __repr__ = __str__
 
     def to_json(self) -> dict[str, Any]:
         """What a report holds of it."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from tpregistry.backend import API, Backend, Face, Reason
 from tpregistry.errors import UnknownBackend
+from tpregistry.fingerprint import fingerprint
 from tpregistry.settings import Request, Settings
 
 BACKENDS, ADAPTERS, DATABASES = "tpregistry.backends", "tpregistry.adapters", "tpregistry.databases"
@@ -49,10 +50,11 @@ class Plugin:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions that its records depend on: its own distribution, what it requires and what it uses."""
+        """What its records depend on: its own distribution and sources, what it requires and what it uses."""
         needed = self.face.requires + self.face.uses if self.face else ()
         found = {name: installed_version(name) for name in needed}
-        return {self.distribution: self.version} | {name: version for name, version in found.items() if version}
+        code = fingerprint(type(self.backend).__module__.partition(".")[0])
+        return {self.distribution: f"{self.version}+{code}"} | {name: version for name, version in found.items() if version}
 
 
 def backends(settings: Settings) -> dict[str, Plugin]:

@@ -42,6 +42,7 @@ class Resolution:
         self.store = open_store(self.settings.cache_dir)
         self.record = self.store.get(self.environment, self.problem)
         self.notes: list[str] = []
+        self._measured = False
 
     def __repr__(self) -> str:
         choice = self.foresee(may_measure=False)
@@ -96,10 +97,13 @@ class Resolution:
             except Exception as error:  # tuning must never end a program that runs without it
                 warnings.warn(f"tpregistry: tuning {self.problem} failed ({type(error).__name__}: {error})", stacklevel=2)
                 return
+        self._measured = True
         if found.winner is None and self.record is not None and self.record.winner is not None:
             return  # a budget too small to measure anything does not undo a record
         self.record = found
         self.store.put(found)
+        failed = (e for e in found.entries if e.outcome in (Outcome.WRONG, Outcome.RAISED))
+        self.notes += [f"{entry.backend}: {entry.reasons[0]}" for entry in failed]
 
     def _bench(self, show: Callable[[str], None]) -> Bench:
         deadline = time.perf_counter() + self.settings.budget
@@ -135,8 +139,12 @@ class Resolution:
         return self.contestant(name).backend.build(self.problem, self.device)
 
     def _checked(self, name: str) -> Entry:
-        """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept."""
-        entry = self.record.entry(name) if self.record else None
+        """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept.
+
+        TP_TUNE=force trusts no record but the one that was just made.
+        """
+        trusted = self.record if self._measured or self.settings.tune is not Tune.FORCE else None
+        entry = trusted.entry(name) if trusted else None
         if entry is None or entry.versions != self.versions(name) or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED):
             bench = replace(self._bench(lambda message: None), deadline=float("inf"))
             self.record, entry = check_alone(bench, self.contestant(name), self.record)

@@ -5,8 +5,9 @@ The rule, in order:
 2. ``auto``, and the problem only scales copies by scalars (gates, norms): the host; no kernel is worth its call there.
 3. Names in TP_BACKEND: the members of the first name that can do the problem, then those of the next, and so on. Among
    the members of a family, the record's order, else they are measured where that is allowed.
-4. ``auto``: the winner of a valid record; else all that can do the problem are measured; where measuring is not
-   allowed, the host (nothing unmeasured is preferred to it).
+4. ``auto``: the winner of a valid record, among those that are not excluded now. Without a record, or where a backend has
+   come since, all that can do the problem are measured. Where measuring is not allowed and there is no
+   record, the host (nothing unmeasured is preferred to it).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from enum import StrEnum
 from tpregistry.backend import Reason
 from tpregistry.problem import Problem
 from tpregistry.settings import Settings, Tune
-from tpregistry.store.record import Record
+from tpregistry.store.record import Outcome, Record
 
 
 class Source(StrEnum):
@@ -112,8 +113,18 @@ def _ranked(names: list[str], record: Record | None) -> list[str]:
 
 def _automatic(able: tuple[Candidate, ...], record: Record | None, tunable: bool, host: str) -> Choice:
     names = tuple(candidate.name for candidate in able)
-    if record is not None and record.winner in names:
-        return Choice((record.winner, host), Source.RECORD)
-    if tunable and len(names) > 1:
+    if tunable and len(names) > 1 and (record is None or any(_is_new(candidate, record) for candidate in able)):
         return Choice(names, Source.TUNED, measure=True)
-    return Choice((host,), Source.HEURISTIC)
+    if record is None:
+        return Choice((host,), Source.HEURISTIC)
+    from tpregistry.tune.race import winner  # numpy, which commands that only list do without
+
+    samples = {entry.backend: list(entry.samples_us) for entry in record.entries if entry.samples_us and entry.backend in names}
+    best = record.winner if record.winner in names else winner(samples, host) if host in samples else host
+    return Choice((str(best), host), Source.RECORD)
+
+
+def _is_new(candidate: Candidate, record: Record) -> bool:
+    """Whether a record knows nothing of a candidate; one that was not built for want of time is known."""
+    entry = record.entry(candidate.name)
+    return entry is None or entry.outcome is Outcome.UNSUPPORTED

@@ -16,13 +16,30 @@ class Blocks:
 
     def __init__(self, problem: Problem) -> None:
         weights = [place for place in problem.weight_slices if place is not None and place.start < place.stop]
+        self._names = _names(problem)
         operands = {"x": problem.irreps_in1.slices(), "y": problem.irreps_in2.slices(), "w": weights}
         operands["g"] = operands["out"] = problem.irreps_out.slices()
         self._places = {name: [place for place in places if place.start < place.stop] for name, places in operands.items()}
 
+    def name(self, quantity: str, number: int) -> str:
+        """A block as its owner knows it: a path of w, an irrep of the others."""
+        return self._names[quantity.lstrip("d")][number]
+
     def of(self, quantity: str, array: Array) -> list[Array]:
         """The blocks of one quantity (out, dx, ddw...)."""
         return [array[..., place] for place in self._places[quantity.lstrip("d")]]
+
+
+def _names(problem: Problem) -> dict[str, list[str]]:
+    """Names of the blocks that are not empty."""
+    irreps = {"x": problem.irreps_in1, "y": problem.irreps_in2, "out": problem.irreps_out, "g": problem.irreps_out}
+    found = {name: [f"irrep {n}, {item}" for n, item in enumerate(rep) if item.mul] for name, rep in irreps.items()}
+    ends = [(problem.irreps_in1[p.i_in1], problem.irreps_in2[p.i_in2], problem.irreps_out[p.i_out]) for p in problem.paths]
+    places = enumerate(zip(problem.weight_slices, ends, strict=True))
+    paths = [
+        f"path {n}, {x} x {y} -> {out}" for n, (place, (x, y, out)) in places if place is not None and place.start < place.stop
+    ]
+    return found | {"w": paths}
 
 
 def scales(blocks: Blocks, values: dict[str, Array]) -> dict[str, list[float]]:
@@ -36,11 +53,21 @@ def _scales(parts: list[Array], whole: float) -> list[float]:
 
 def largest_error(blocks: Blocks, quantity: str, values: Array, expected: Array, scale: list[float]) -> float:
     """The largest error of any block in units of its scale; infinite where shapes differ or NaN turns up."""
+    return max(_errors(blocks, quantity, values, expected, scale), default=0.0)
+
+
+def worst_block(blocks: Blocks, quantity: str, values: Array, expected: Array, scale: list[float]) -> str:
+    """The name of the block with that error; empty where there is none to name."""
+    errors = _errors(blocks, quantity, values, expected, scale)
+    return blocks.name(quantity, int(np.argmax(errors))) if values.shape == expected.shape and errors else ""
+
+
+def _errors(blocks: Blocks, quantity: str, values: Array, expected: Array, scale: list[float]) -> list[float]:
     if values.shape != expected.shape:
-        return float("inf")
+        return [float("inf")]
     parts = zip(blocks.of(quantity, values), blocks.of(quantity, expected), scale, strict=True)
-    errors = [float(np.max(np.abs(ours - theirs))) / unit for ours, theirs, unit in parts if ours.size]
-    return float("inf") if any(np.isnan(error) for error in errors) else max(errors, default=0.0)
+    errors = (float(np.max(np.abs(ours - theirs), initial=0.0)) / unit for ours, theirs, unit in parts)
+    return [float("inf") if np.isnan(error) else error for error in errors]
 
 
 def _rms(array: Array) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Frame, Host, Observed
-from tpregistry.gate.blocks import Blocks, largest_error, scales
+from tpregistry.gate.blocks import Blocks, largest_error, scales, worst_block
 from tpregistry.gate.cases import ODD, Case, cases, fitting_batch, turn_vector
 from tpregistry.gate.listening import listening
 from tpregistry.problem import Problem
@@ -102,10 +102,17 @@ class Yardstick:
 
     def errors(self, case: Case, values: dict[str, Array]) -> dict[str, float]:
         """Largest error of any block of each quantity, as a fraction of the block's scale."""
+        return {name: largest_error(self.blocks, name, *self._compared(case, name, values)) for name in self.target(case)[1]}
+
+    def blame(self, case: Case, quantity: str, values: dict[str, Array]) -> str:
+        """The block with the largest error of a quantity."""
+        return worst_block(self.blocks, quantity, *self._compared(case, quantity, values))
+
+    def _compared(self, case: Case, quantity: str, values: dict[str, Array]) -> tuple[Array, Array, list[float]]:
+        """What a kernel gave and what is expected, copy by copy of the main case, and the scales of the blocks."""
         like, expected = self.target(case)
-        scale = self.scale[like]
-        grow = {name: case.tiles if self._summed(name) else 1 for name in expected}
-        return {name: largest_error(self.blocks, name, values[name] / grow[name], expected[name], scale[name]) for name in expected}
+        copies = case.tiles if self._summed(quantity) else 1
+        return values[quantity] / copies, expected[quantity], self.scale[like][quantity]
 
     def target(self, case: Case) -> tuple[str, dict[str, Array]]:
         """The case whose scales apply, and what is expected; copies of the main case are expected to repeat it."""
@@ -142,7 +149,7 @@ def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
             break
         seen[case.name] = observed.values
         errors = yardstick.errors(case, observed.values)
-        checks += [Check(f"{case.name} {q}", error, yardstick.tolerance(case, q)) for q, error in errors.items()]
+        checks += [_check(yardstick, case, quantity, error, observed.values) for quantity, error in errors.items()]
         if case.name in ("rotated", "inverted"):
             checks.append(_equivariance(yardstick, case, seen))
         if not all(check.ok for check in checks):
@@ -151,6 +158,13 @@ def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
     if yardstick.problem.deterministic and not repeatable:
         faults.append("repeated: results differ bit by bit, but deterministic algorithms are asked for")
     return Evidence(tuple(checks), tuple(faults), repeatable)
+
+
+def _check(yardstick: Yardstick, case: Case, quantity: str, error: float, values: dict[str, Array]) -> Check:
+    """One that fails names the block: the path of a weight gradient, the irrep of another."""
+    check = Check(f"{case.name} {quantity}", error, yardstick.tolerance(case, quantity))
+    where = "" if check.ok else yardstick.blame(case, quantity, values)
+    return replace(check, name=f"{check.name} ({where})") if where else check
 
 
 def _equivariance(yardstick: Yardstick, case: Case, seen: dict[str, dict[str, Array]]) -> Check:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tpregistry import __version__
 from tpregistry.backend import Backend, Kernel
@@ -95,11 +97,19 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
         engine, stage = kernel.engine, "in the gate"
         evidence = verify(kernel, yardstick)
     except Exception as error:  # a plugin may raise anything; the program goes on with the next candidate
-        return replace(entry, outcome=Outcome.RAISED, reasons=(f"TP180 raised {type(error).__name__} {stage}: {error}",)), None
+        reason = f"TP180 raised {type(error).__name__} {stage}{_place(error, contestant.backend)}: {error}"
+        return replace(entry, outcome=Outcome.RAISED, reasons=(reason,)), None
     outcome = Outcome.OK if evidence.ok else Outcome.WRONG
     reasons = tuple(f"TP190 wrong: {failure}" for failure in evidence.failures)
     done = replace(entry, outcome=outcome, engine=engine, reasons=reasons, evidence=evidence.to_json())
     return replace(done, build_seconds=time.perf_counter() - start), kernel if evidence.ok else None
+
+
+def _place(error: Exception, backend: Backend) -> str:
+    """Where in its plugin's own code an error came from."""
+    package = type(backend).__module__.partition(".")[0]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if package in Path(frame.filename).with_suffix("").parts]
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 
 
 def thunks(bench: Bench, kernels: dict[str, Kernel], batch: int, order: int) -> dict[str, Callable[[], None]]:
