@@ -13,9 +13,9 @@ from tests.cli.test_autotune import PROGRAM
 
 pytest.importorskip("e3nn")
 SLEEPER = """
-import signal, sys, time
+import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
-signal.signal(signal.SIGUSR1, lambda *_: print("saved", flush=True))
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"saved\\n"))  # print may be interrupted in print
 print("ready", flush=True)
 time.sleep(60)
 """
