@@ -17,7 +17,7 @@ from importlib import metadata
 from typing import Any
 
 from tpregistry.backend import API, Backend, Face, Reason
-from tpregistry.errors import UnknownBackend
+from tpregistry.errors import TPError, UnknownBackend
 from tpregistry.fingerprint import fingerprint
 from tpregistry.settings import Request, Settings
 
@@ -64,7 +64,7 @@ def backends(settings: Settings) -> dict[str, Plugin]:
 
 @lru_cache(maxsize=8)
 def _backends(allowed: tuple[str, ...]) -> dict[str, Plugin]:
-    points = sorted(metadata.entry_points(group=BACKENDS), key=lambda point: point.name)
+    points = entry_points(BACKENDS)
     counts = Counter(point.name for point in points)
     return {point.name: _plugin(point, counts[point.name], allowed) for point in points}
 
@@ -81,7 +81,7 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
     else:
         try:
             with redirect_stdout(sys.stderr):  # standard output is the program's
-                backend = checked(load(BACKENDS, point.name)())
+                backend = checked(load(point)())
             return Plugin(point.name, distribution, version, backend, tuple(missing(backend.face, distribution)))
         except (Exception, SystemExit) as error:  # a plugin may raise anything; the program goes on without it
             message = f"importing {point.value} raised {type(error).__name__}: {error}"
@@ -128,18 +128,32 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def load(group: str, name: str) -> Any:
-    """Import what one entry point names. Raises what the import raises, or stevedore's error where names clash."""
+def entry_points(group: str) -> list[metadata.EntryPoint]:
+    """What installed distributions offer in a group, by name."""
+    return sorted(metadata.entry_points(group=group), key=lambda point: point.name)
+
+
+def load(point: metadata.EntryPoint) -> Any:
+    """Import what an entry point names. Raises what the import raises."""
     from stevedore.driver import DriverManager  # 40 ms: only when something is loaded
 
-    class FreshDriver(DriverManager):
+    class Driver(DriverManager):
         def list_entry_points(self) -> list[metadata.EntryPoint]:
-            return list(metadata.entry_points(group=self.namespace))
+            return [point]
 
     def fail(manager: Any, point: Any, error: BaseException) -> None:
         raise error
 
-    return FreshDriver(group, name, on_load_failure_callback=fail).driver
+    return Driver(point.group, point.name, on_load_failure_callback=fail).driver
+
+
+def load_named(group: str, name: str) -> Any:
+    """Import what the only entry point of that name offers. Raises TPError where there is none, or several."""
+    points = metadata.entry_points(group=group, name=name)
+    if len(points) != 1:
+        offers = ", ".join(str(point.dist.name if point.dist else point.value) for point in points)
+        raise TPError(f"{len(points)} distributions offer {name} in {group} ({offers or 'none'}): there must be one")
+    return load(next(iter(points)))
 
 
 def check_request(request: Request, plugins: dict[str, Plugin]) -> None:

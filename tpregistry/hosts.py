@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from importlib import metadata
 from typing import Any
 
 from tpregistry import discovery, report
@@ -16,12 +15,12 @@ from tpregistry.settings import process_settings
 def adapter(name: str) -> Any:
     """The adapter that waits for a module, loaded once."""
     report.arrange(process_settings())
-    return discovery.load(discovery.ADAPTERS, name)()
+    return discovery.load_named(discovery.ADAPTERS, name)()
 
 
 def adapters() -> list[str]:
     """Names of the modules that installed adapters wait for."""
-    return sorted(point.name for point in metadata.entry_points(group=discovery.ADAPTERS))
+    return [point.name for point in discovery.entry_points(discovery.ADAPTERS)]
 
 
 def first_present() -> Any:

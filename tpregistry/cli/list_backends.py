@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from importlib import metadata
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from tpregistry import __version__
 from tpregistry.backend import Reason
 from tpregistry.cli import output
 from tpregistry.cli.output import Cell, JsonFlag
-from tpregistry.discovery import ADAPTERS, Plugin, backends, installed_version
+from tpregistry.discovery import ADAPTERS, Plugin, backends, entry_points, installed_version
 from tpregistry.errors import SettingError
 from tpregistry.settings import Settings, process_settings
 
@@ -27,7 +27,7 @@ def list_backends(json: JsonFlag = False) -> None:
     data = {
         "tpregistry": __version__,
         "backends": [describe(plugin) for plugin in backends(lenient_settings()).values()],
-        "adapters": [describe_adapter(point) for point in adapter_points()],
+        "adapters": [describe_adapter(point) for point in entry_points(ADAPTERS)],
     }
     if json:
         return output.print_json(SCHEMA, data)
@@ -64,12 +64,7 @@ def as_json(reason: Reason) -> dict[str, str]:
     return {"code": reason.code, "message": reason.message, "hint": reason.hint}
 
 
-def adapter_points() -> list[metadata.EntryPoint]:
-    """Entry points of the adapters; nothing is imported."""
-    return sorted(metadata.entry_points(group=ADAPTERS), key=lambda point: point.name)
-
-
-def describe_adapter(point: metadata.EntryPoint) -> dict[str, Any]:
+def describe_adapter(point: EntryPoint) -> dict[str, Any]:
     """An adapter as --json shows it: the module that it waits for, and the host's version where it is installed."""
     host = point.name.split(".")[0]
     brought = {"distribution": point.dist.name, "version": point.dist.version} if point.dist else {}

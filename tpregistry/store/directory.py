@@ -11,11 +11,10 @@ import json
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
-from tpregistry.discovery import DATABASES
+from tpregistry.discovery import DATABASES, entry_points
 from tpregistry.problem import Problem
 from tpregistry.store.files import write_whole
 from tpregistry.store.record import Record
@@ -104,7 +103,7 @@ def open_store(cache_dir: Path | None) -> Store:
 
 def _databases() -> tuple[Path, ...]:
     """Folders of records that distributions bring: entry points ``name = package:folder``."""
-    points = metadata.entry_points(group=DATABASES)
+    points = entry_points(DATABASES)
     return tuple(Path(str(files(point.module).joinpath(point.attr))) for point in points)
 
 

@@ -8,7 +8,7 @@ import sys
 from tpregistry import __version__, discovery
 from tpregistry.bootstrap import FRAMEWORKS
 from tpregistry.cli.checks.check import Check
-from tpregistry.discovery import ADAPTERS, Plugin, installed_version
+from tpregistry.discovery import ADAPTERS, Plugin, entry_points, installed_version
 from tpregistry.settings import Settings
 
 BACKENDS = "Backends"
@@ -34,9 +34,7 @@ def framework_checks() -> list[Check]:
 
 def host_checks() -> list[Check]:
     """Every host that an adapter waits for: is it installed, in a version that the adapter was tested with?"""
-    from tpregistry.cli.list_backends import adapter_points
-
-    points = adapter_points()
+    points = entry_points(ADAPTERS)
     checks = [check for point in points for check in _checks_of_host(point.name)]
     if not any(installed_version(point.name.split(".")[0]) for point in points):
         names = ", ".join(sorted({point.name.split(".")[0] for point in points})) or "no adapter is installed"
@@ -50,7 +48,7 @@ def _checks_of_host(name: str) -> list[Check]:
     if version is None:
         return [Check("Hosts", "ok", f"{host} is not installed")]
     try:
-        module = sys.modules[discovery.load(ADAPTERS, name).__module__]
+        module = sys.modules[discovery.load_named(ADAPTERS, name).__module__]
     except Exception as error:  # a plugin may raise anything
         text = f"the adapter of {host} does not import ({type(error).__name__}: {error})"
         return [Check("Hosts", "fail", text, "reinstall it")]
