@@ -31,7 +31,7 @@ lint: .venv/ready
 	$(NEW) -m pyright --pythonpath $(NEW)
 
 hosts: .venv/ready .venv-mace/ready
-	$(PARALLEL) WHOLE_SUITES=1 $(NEW) -m pytest -n 2 --dist worksteal tests/test_gate.py
+	$(PARALLEL) WHOLE_SUITES=1 $(NEW) -m pytest -n 2 --dist worksteal tests/test_gate.py tests/jax/test_gate.py
 	WHOLE_SUITES=1 $(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py --ignore tests/hosts/test_nequip.py
 	$(NEW) -m pytest tests/hosts/test_nequip.py
 	$(OLD) -m pytest tests/hosts/test_mace.py
@@ -46,16 +46,18 @@ bench: .venv/ready .venv-mace/ready
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float64 --rounds 7 --without cg-dense cg-hoist --name kernels-float64
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float32 --rounds 7 --only connection --auto --name kernels-uvw
 	$(OLD) benchmarks/mace_step.py
+	$(NEW) benchmarks/jax_kernels.py
 
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(NEW) -m mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 	@echo "built: .cache/docs/index.html"
 
-.venv/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.6.txt
+.venv/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.6.txt tests/nequix.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tpregistry needs Python >= 3.11: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(NEW) $(INSTALL) $(TORCH)
-	$(NEW) $(INSTALL) -e ".[torch,testing,dev]" -r tests/e3nn-0.6.txt
+	$(NEW) $(INSTALL) -e ".[torch,jax,testing,dev]" -r tests/e3nn-0.6.txt
+	$(NEW) $(INSTALL) --no-deps -r tests/nequix.txt
 	touch $@
 
 .venv-mace/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.4.4.txt

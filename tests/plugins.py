@@ -31,9 +31,9 @@ BODY = """
 class Backend:
     face = Face("stranger", "from elsewhere", "stranger", ("torch",))
     problem = None
-    def supports(self, problem, device):
+    def supports(self, problem, device, framework):
         {supports}
-    def build(self, problem, device):
+    def build(self, problem, device, framework):
         Backend.problem = problem
         {build}
 """

@@ -30,7 +30,7 @@ def test_a_backend_for_something_else_is_unsupported_unasked() -> None:
     class Elsewhere(Loopback):
         face = replace(Loopback.face, frameworks=("jax",), operations=("curl",))
 
-        def supports(self, problem, device) -> Verdict:
+        def supports(self, problem, device, framework) -> Verdict:
             raise AssertionError
 
     found = outcome(Elsewhere())
@@ -40,7 +40,7 @@ def test_a_backend_for_something_else_is_unsupported_unasked() -> None:
 
 def test_a_verdict_that_is_none_is_a_fault() -> None:
     class Silent(Loopback):
-        def supports(self, problem, device):
+        def supports(self, problem, device, framework):
             return None
 
     found = outcome(Silent())

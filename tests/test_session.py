@@ -175,7 +175,7 @@ def test_a_plugin_that_was_changed_is_checked_anew(tune: str, monkeypatch: pytes
     if tune == "miss":
         monkeypatch.setattr(discovery, "fingerprint", lambda package: "changed")
     wrong = partial(faulty_kernel, fault="wrong sign on one path", generator=np.random.default_rng(0))
-    monkeypatch.setattr(CgHoist, "build", lambda self, problem, device: wrong(problem))
+    monkeypatch.setattr(CgHoist, "build", lambda self, problem, device, framework: wrong(problem))
     with tpregistry.use("cg-hoist", tune=tune), pytest.raises(Unsupported, match="TP190 cg-hoist wrong: main out"):
         call(product())
 

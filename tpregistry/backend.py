@@ -64,6 +64,8 @@ class Verdict:
 class Kernel(Protocol):
     """What a backend builds for one problem: a function made of the framework's own differentiable functions.
 
+    In JAX it is traced, so constants that it keeps belong to NumPy.
+
     Called with the operands ``x (batch, dim_in1)``, ``y (batch, dim_in2)`` and ``w (batch, weight_numel)``, or
     ``(weight_numel,)`` where weights are shared; returns ``out (batch, dim_out)`` in fresh memory. ``engine`` says what
     really runs. A kernel that is generated may have ``sources(derivatives)``: what was generated for each order, by name,
@@ -94,10 +96,10 @@ class Backend(Protocol):
 
     face: Face
 
-    def supports(self, problem: Problem, device: str) -> Verdict:
-        """Yes, or all the reasons why not; must neither allocate nor import a framework."""
+    def supports(self, problem: Problem, device: str, framework: str) -> Verdict:
+        """Yes, or all the reasons why not, for one of the face's frameworks; must neither allocate nor import it."""
         ...
 
-    def build(self, problem: Problem, device: str) -> Kernel:
-        """The kernel; may import, generate and compile."""
+    def build(self, problem: Problem, device: str, framework: str) -> Kernel:
+        """The kernel, for one of the face's frameworks; may import, generate and compile."""
         ...

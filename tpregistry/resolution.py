@@ -136,7 +136,7 @@ class Resolution:
 
     def build(self, name: str) -> Kernel:
         """The kernel of an able backend; raises what its plugin raises."""
-        return self.contestant(name).backend.build(self.problem, self.device)
+        return self.contestant(name).backend.build(self.problem, self.device, self.frame.name)
 
     def _checked(self, name: str) -> Entry:
         """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept.

@@ -10,8 +10,8 @@ import re
 import threading
 import tomllib
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -172,9 +172,16 @@ def use(backend: str | None = None, **changes: str | float | Path) -> Iterator[S
         changed = _changed(current(), tuple(sorted(arguments.items())))
     token = override.set(changed)
     try:
-        yield current()
+        with ExitStack() as stack:
+            for context in contexts:
+                stack.enter_context(context(changed))
+            yield changed
     finally:
         override.reset(token)
+
+
+contexts: list[Callable[[Settings], AbstractContextManager[Any]]] = []
+"""What else is entered with a `use` block: a framework that compiles programs must know that this one is another."""
 
 
 _changing = threading.Lock()

@@ -28,7 +28,7 @@ def verdict_of(
     if reasons:
         return Verdict(reasons)
     try:
-        verdict = backend.supports(problem, device)
+        verdict = backend.supports(problem, device, framework)
         return Verdict(tuple(verdict.reasons), verdict.build_seconds)
     except Exception as error:  # a plugin may raise anything; it is left out with its reason
         return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))

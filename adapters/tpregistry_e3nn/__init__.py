@@ -24,7 +24,7 @@ class E3nn:
         host=True,
     )
 
-    def supports(self, problem: Problem, device: str) -> Verdict:
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """Everything but paths of one triple that differ in the sign of their coefficients."""
         signs: dict[tuple[int, int, int], set[bool]] = {}
         for path in problem.paths:
@@ -34,7 +34,7 @@ class E3nn:
         reason = Reason("TP130", f"e3nn has one sign per triple; those of l = {mixed} are mixed")
         return Verdict((reason,) if mixed else ())
 
-    def build(self, problem: Problem, device: str) -> Kernel:
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A TensorProduct module with the coefficients of the problem, called with explicit weights."""
         from tpregistry_e3nn.host import kernel_for
 

@@ -5,44 +5,46 @@ This module is the light face: kernels are imported when they are built.
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from tpregistry.backend import Face, Kernel, Reason, Verdict
 from tpregistry.problem import Problem
 
 
 def _face(name: str, summary: str, *requires: str) -> Face:
-    return Face(name=name, family="cg", summary=summary, frameworks=("torch",), requires=("torch", *requires))
+    return Face(name=name, family="cg", summary=summary, frameworks=("torch", "jax"), requires=requires)
 
 
 class _Portable:
-    """Every tensor product: all modes, dtypes and orders of derivatives, on any device of torch."""
+    """Every tensor product: all modes, dtypes and orders of derivatives, on any device."""
 
-    def supports(self, problem: Problem, device: str) -> Verdict:
-        """Yes."""
-        return Verdict(build_seconds=0.1)
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """Yes. XLA takes its time to compile one."""
+        return Verdict(build_seconds=0.1 if framework == "torch" else round(0.5 + 0.1 * len(problem.paths), 2))
 
 
 class CgDense(_Portable):
     """Outer product of x and y, then one dense matrix of coefficients for all outputs of a pair of irreps."""
 
-    face = _face("cg-dense", "outer product, then a dense coefficient matrix (portable torch)")
+    face = _face("cg-dense", "outer product, then a dense coefficient matrix (portable)")
 
-    def build(self, problem: Problem, device: str) -> Kernel:
-        """A differentiable torch kernel."""
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel made of the framework's differentiable functions."""
         from tpregistry_cg.dense import DenseKernel
 
-        return DenseKernel(problem, device)
+        return DenseKernel(problem, device, framework)
 
 
 class CgHoist(_Portable):
     """Coefficients are contracted with y first, once for all copies of x; what is left is a batched matrix product."""
 
-    face = _face("cg-hoist", "y hoisted into matrices, then a batched product with x (portable torch)")
+    face = _face("cg-hoist", "y hoisted into matrices, then a batched product with x (portable)")
 
-    def build(self, problem: Problem, device: str) -> Kernel:
-        """A differentiable torch kernel."""
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel made of the framework's differentiable functions."""
         from tpregistry_cg.hoist import HoistKernel
 
-        return HoistKernel(problem, device)
+        return HoistKernel(problem, device, framework)
 
 
 def _compile_seconds(problem: Problem) -> float:
@@ -56,7 +58,7 @@ class CgLlvm:
 
     face = _face("cg-llvm", "compiled for the problem by LLVM, all gradients in one sweep (CPU)", "llvmlite")
 
-    def supports(self, problem: Problem, device: str) -> Verdict:
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """float32 and float64 on a CPU; all modes."""
         reasons = []
         if device != "cpu":
@@ -65,8 +67,7 @@ class CgLlvm:
             reasons.append(Reason("TP121", f"cg-llvm computes in float32 and float64, not in {problem.dtype}"))
         return Verdict(tuple(reasons), _compile_seconds(problem))
 
-    def build(self, problem: Problem, device: str) -> Kernel:
-        """A kernel with derivatives of its own; it is compiled when it is called."""
-        from tpregistry_cg.llvm.product import build
-
-        return build(problem)
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel with derivatives of its own; it is compiled when it is called, or in JAX when it is lowered."""
+        module = {"torch": "tpregistry_cg.llvm.product", "jax": "tpregistry_cg.llvm.xla"}[framework]
+        return import_module(module).build(problem)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
-import torch
 
 from tpregistry.plan import Segment, Term
-from tpregistry_cg.portable import PortableKernel, Tensor, read
+from tpregistry_cg.arrays import Array, cut
+from tpregistry_cg.portable import PortableKernel
 
 
 class DenseKernel(PortableKernel):
@@ -28,15 +28,16 @@ class DenseKernel(PortableKernel):
             numbers = list(members)
             blocks = [terms[number].coefficients.reshape(x.shape[-1] * y.shape[-1], -1) for number in numbers]
             widths = [block.shape[1] for block in blocks]
-            self._groups.append((x, y, self.constant(np.concatenate(blocks, axis=1)), numbers, widths))
+            self._groups.append((x, y, self.arrays.constant(np.concatenate(blocks, axis=1)), numbers, widths))
 
-    def products(self, x: Tensor, y: Tensor) -> list[Tensor]:
+    def products(self, x: Array, y: Array) -> list[Array]:
         """See `PortableKernel.products`."""
-        found: dict[int, Tensor] = {}
+        found: dict[int, Array] = {}
         for x_place, y_place, matrix, numbers, widths in self._groups:
             subscripts = f"z{x_place.letters},z{y_place.letters}->z{_both(x_place, y_place)}ij"
-            outer = torch.einsum(subscripts, read(x_place, x), read(y_place, y)).flatten(-2)
-            found |= dict(zip(numbers, torch.split(outer @ matrix, widths, dim=-1), strict=True))
+            outer = self.arrays.einsum(subscripts, self.read(x_place, x), self.read(y_place, y))
+            rows = outer.reshape(*outer.shape[:-2], outer.shape[-2] * outer.shape[-1])
+            found |= dict(zip(numbers, cut(rows @ matrix, widths), strict=True))
         return [found[number] for number in range(len(found))]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
-import torch
 
 from tpregistry.plan import Segment, Term
-from tpregistry_cg.portable import PortableKernel, Tensor, read
+from tpregistry_cg.arrays import Array, cut
+from tpregistry_cg.portable import PortableKernel
 
-Group = tuple[Segment, Segment | None, Tensor, list[int], list[int]]
+Group = tuple[Segment, Segment | None, Array, list[int], list[int]]
 
 
 class HoistKernel(PortableKernel):
@@ -31,7 +31,7 @@ class HoistKernel(PortableKernel):
             widths = [terms[number].coefficients.shape[2] for number in numbers]
             self._groups.append((x, y, self._constant([terms[number] for number in numbers], y), numbers, widths))
 
-    def _constant(self, terms: list[Term], y: Segment | None) -> Tensor:
+    def _constant(self, terms: list[Term], y: Segment | None) -> Array:
         """Rows: components of one piece of y, or all of y; columns: (component of x, output components of all terms)."""
         size = y.shape[-1] if y else self.plan.operand["y"].size
         blocks = []
@@ -41,23 +41,24 @@ class HoistKernel(PortableKernel):
             start = 0 if y else term.factors[1].start
             block[start : start + j] = term.coefficients.transpose(1, 0, 2)
             blocks.append(block)
-        return self.constant(np.concatenate(blocks, axis=2).reshape(size, -1))
+        return self.arrays.constant(np.concatenate(blocks, axis=2).reshape(size, -1))
 
-    def products(self, x: Tensor, y: Tensor) -> list[Tensor]:
+    def products(self, x: Array, y: Array) -> list[Array]:
         """See `PortableKernel.products`."""
-        found: dict[int, Tensor] = {}
+        found: dict[int, Array] = {}
         for x_place, y_place, constant, numbers, widths in self._groups:
             product = self._product(x_place, y_place, constant, x, y)
-            found |= dict(zip(numbers, torch.split(product, widths, dim=-1), strict=True))
+            found |= dict(zip(numbers, cut(product, widths), strict=True))
         return [found[number] for number in range(len(found))]
 
-    def _product(self, x_place: Segment, y_place: Segment | None, constant: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        left = read(x_place, x)
+    def _product(self, x_place: Segment, y_place: Segment | None, constant: Array, x: Array, y: Array) -> Array:
+        left = self.read(x_place, x)
         i = left.shape[-1]
         k = constant.shape[1] // i
         if y_place is None:
-            return torch.bmm(left, (y @ constant).reshape(len(y), i, k)).unsqueeze(2)
-        right = (read(y_place, y) @ constant).unflatten(-1, (i, k))
+            return (left @ (y @ constant).reshape(len(y), i, k))[:, :, None]
+        rows = self.read(y_place, y) @ constant
+        right = rows.reshape(*rows.shape[:-1], i, k)
         if x_place.channels == y_place.channels:
-            return (left.unsqueeze(-2) @ right).squeeze(-2)
-        return torch.einsum("zui,zvik->zuvk", left, right)
+            return (left[..., None, :] @ right).squeeze(-2)
+        return self.arrays.einsum("zui,zvik->zuvk", left, right)

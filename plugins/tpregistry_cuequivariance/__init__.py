@@ -26,20 +26,40 @@ class Cuequivariance:
         licence="Apache-2.0 (ops: NVIDIA)",
     )
 
-    def supports(self, problem: Problem, device: str) -> Verdict:
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """float32 and float64; all modes."""
         reasons = []
         if problem.dtype not in ("float32", "float64"):
             reasons.append(Reason("TP121", f"cuequivariance computes in float32 and float64, not in {problem.dtype}"))
-        return Verdict(tuple(reasons), _build_seconds(problem))
+        return Verdict(tuple(reasons), _build_seconds(problem, framework))
 
-    def build(self, problem: Problem, device: str) -> Kernel:
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A differentiable torch kernel; its engine names the methods that run."""
         from tpregistry_cuequivariance.kernel import CuequivarianceKernel
 
         return CuequivarianceKernel(problem, device)
 
 
-def _build_seconds(problem: Problem) -> float:
-    """Importing the library, then its search for the order of each path's contractions; measured for `naive` on a CPU."""
-    return 2.0 + 0.016 * len(problem.paths)
+class CuequivarianceJax(Cuequivariance):
+    """The same polynomials in JAX. Another frontend, so another backend; the family's name means whichever fits."""
+
+    face = Face(
+        name="cuequivariance-jax",
+        family="cuequivariance",
+        summary="NVIDIA's segmented polynomials; fast with cuequivariance-ops-jax on a GPU, plain jnp elsewhere",
+        frameworks=("jax",),
+        requires=("jax", "cuequivariance", "cuequivariance-jax"),
+        uses=("cuequivariance-ops-jax-cu12", "cuequivariance-ops-jax-cu13"),
+        licence="Apache-2.0 (ops: NVIDIA)",
+    )
+
+    def build(self, problem: Problem, device: str, framework: str = "jax") -> Kernel:
+        """A traceable kernel; its engine names the methods that run."""
+        from tpregistry_cuequivariance.jax_kernel import CuequivarianceJaxKernel
+
+        return CuequivarianceJaxKernel(problem, device)
+
+
+def _build_seconds(problem: Problem, framework: str) -> float:
+    """Importing the library, then its search for the order of each path's contractions (and XLA's compilation), on a CPU."""
+    return round(2.0 + (0.016 if framework == "torch" else 0.1) * len(problem.paths), 2)

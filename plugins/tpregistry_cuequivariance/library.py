@@ -13,7 +13,7 @@ from tpregistry.backend import Reason
 from tpregistry.store import open_code
 
 CACHE = "CUEQUIVARIANCE_OPS_NVRTC_CACHE_DIR"
-CURE = "reinstall cuequivariance, cuequivariance-torch and cuequivariance-ops-torch in one version that fits your torch and CUDA"
+CURE = "reinstall cuequivariance, its frontend and its operations (-torch and -ops-torch, or -jax and -ops-jax) in one version"
 
 
 @contextmanager
@@ -24,15 +24,15 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def load(device: str) -> tuple[ModuleType, ModuleType]:
-    """`cuequivariance` and `cuequivariance_torch`. Raises RuntimeError with reason TP122 where they cannot be imported."""
+def load(device: str, frontend: str = "cuequivariance_torch") -> tuple[ModuleType, ModuleType]:
+    """`cuequivariance` and a frontend of it. Raises RuntimeError with reason TP122 where they cannot be imported."""
     folder = open_code("cuequivariance").folder
     if os.environ.setdefault(CACHE, str(folder)) == str(folder) and device != "cpu":
         with suppress(OSError):  # without the folder code is compiled anew in each process
             folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         try:
-            return import_module("cuequivariance"), import_module("cuequivariance_torch")
+            return import_module("cuequivariance"), import_module(frontend)
         except Exception as error:  # a missing symbol, a version that does not fit
             why = f"importing cuequivariance raised {type(error).__name__}: {error}"
             raise RuntimeError(str(Reason("TP122", why, CURE))) from error

@@ -26,11 +26,11 @@ class Openequivariance:
         licence="BSD-3-Clause",
     )
 
-    def supports(self, problem: Problem, device: str) -> Verdict:
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """Yes, or everything that its kernels cannot do exactly. The estimate is for its compiler on a GPU."""
         return Verdict(reasons(problem, device), build_seconds=2.0 + 0.1 * len(problem.paths))
 
-    def build(self, problem: Problem, device: str) -> Kernel:
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A differentiable torch kernel."""
         from tpregistry_openequivariance.kernel import OpenequivarianceKernel
 

@@ -69,7 +69,7 @@ NEEDY = """
 from tpregistry.backend import Face, Verdict
 class Needy:
     face = Face("needy", "needs what is not there", "needy", ("torch",), requires=("no-such-distribution",), licence="MIT")
-    def supports(self, problem, device): return Verdict()
-    def build(self, problem, device): raise NotImplementedError
+    def supports(self, problem, device, framework): return Verdict()
+    def build(self, problem, device, framework): raise NotImplementedError
 """
 BROKEN = "raise OSError('libkernel.so is missing')\n"

@@ -15,12 +15,12 @@ class Wrong:
 
 class Moody:
     face = Face("moody", "right, wrong, unable or raising, as the mode has it", "moody", ("torch",))
-    def supports(self, problem, device):
+    def supports(self, problem, device, framework):
         mode = problem.paths[0].mode
         if mode == "uvuv":
             raise OSError("no answer")
         return Verdict((Reason("MD1", "not in this mode", "try another"),) if mode == "uvv" else ())
-    def build(self, problem, device):
+    def build(self, problem, device, framework):
         mode = problem.paths[0].mode
         if mode == "uvw":
             raise MemoryError("too big")
@@ -42,8 +42,8 @@ while time.process_time() < end:
 from tpregistry.backend import Face, Reason, Verdict
 class Rude:
     face = Face("rough", "has another name", "rude", ("torch",), requires=("numpy", "no-such-distribution"))
-    def supports(self, problem, device): return Verdict((Reason("RD1", "never"),))
-    def build(self, problem, device): raise NotImplementedError
+    def supports(self, problem, device, framework): return Verdict((Reason("RD1", "never"),))
+    def build(self, problem, device, framework): raise NotImplementedError
 """
 
 

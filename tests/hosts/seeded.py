@@ -23,11 +23,3 @@ def allclose(a: torch.Tensor, b: torch.Tensor, rtol: float = 1e-5, atol: float =
 
 
 torch.allclose = allclose
-
-
-def pytest_sessionfinish() -> None:
-    """Report what ran now: a worker process may be killed before it gets to its exit functions."""
-    if "TP_BACKEND" in os.environ:
-        from tpregistry import report
-
-        report.write(os.environ["TP_REPORT"])

@@ -39,7 +39,7 @@ class Run:
 
 def sdist(requirement: str) -> Path:
     """The unpacked source distribution of a pinned package, fetched once; it carries the tests that wheels leave out."""
-    name = requirement.replace("==", "-")
+    name = requirement.replace("==", "-").replace("e3nn-jax", "e3nn_jax")
     folder = CACHE / name
     if not folder.exists():
         CACHE.mkdir(exist_ok=True)
@@ -49,14 +49,15 @@ def sdist(requirement: str) -> Path:
     return folder
 
 
-def run(folder: Path, targets: list[str], tmp_path: Path, **variables: str) -> Run:
-    """Run test files of a suite in two processes with one thread each; TP_* settings as given."""
+def run(folder: Path, targets: list[str], tmp_path: Path, plugins: tuple[str, ...] = ("seeded",), **variables: str) -> Run:
+    """Run test files of a suite in two processes with one thread each, with pytest plugins of ours; TP_* settings as given."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")}
     environ |= {"TP_REPORT": str(tmp_path / "report-{pid}.json"), "TP_CACHE_DIR": str(tmp_path / "records"), "TP_LOG": "off"}
     environ |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent)}
     environ |= {"GLIBC_TUNABLES": KEEP_MEMORY}
     environ |= {"TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor")}
-    command = [sys.executable, "-m", "pytest", "-p", "seeded", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal"]
+    command += [word for plugin in (*plugins, "reported") for word in ("-p", plugin)]
     command += ["-rA", "-q", "--tb=short", "--durations=12", "-W", "ignore", "-c", os.devnull, "--rootdir", ".", *targets]
     done = subprocess.run(command, cwd=folder, env=environ | variables, capture_output=True, text=True, check=False)
     (tmp_path / "output.txt").write_text(done.stdout + done.stderr)

@@ -37,12 +37,25 @@ def cases(problem: Problem, seed: int, bucket_tiles: int) -> list[Case]:
         Case("no sample", draw(problem, 0, seed + 2), order),
         Case("strided", Operands(main.values, strided=True), order),
         *(Case(f"scale {scale:g}", _scaled(problem, main, scale), order) for scale in _scales(problem)),
-        Case("rotated", _turned(problem, main, inversion=False), 0),
-        Case("inverted", _turned(problem, main, inversion=True), 0),
+        Case("rotated", _turned(problem, main, inversion=False), order),
+        Case("inverted", _turned(problem, main, inversion=True), order),
     ]
     if bucket_tiles > 1:
         found.append(Case("bucket", _tiled(problem, main, bucket_tiles), problem.derivatives, bucket_tiles))
     return found
+
+
+def filled(problem: Problem, operands: Operands) -> Operands:
+    """The same samples followed by others of no weight, up to those of the main case.
+
+    Zero cotangents contribute nothing to sums over samples, and frameworks that compile for a batch do so once.
+    """
+    main = draw(problem, ODD, 0).values
+    padding = {name: value if name in ("x", "y", "w") else np.zeros_like(value) for name, value in main.items()}
+    shared = ("w", "c") if problem.shared_weights else ()
+    return Operands(
+        {n: v if n in shared else np.concatenate([v, padding[n][len(v) :]]) for n, v in operands.values.items()}, operands.strided
+    )
 
 
 def fitting_batch(problem: Problem, batch: int, free_bytes: int) -> int:

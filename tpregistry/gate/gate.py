@@ -10,7 +10,7 @@ import numpy as np
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Frame, Host, Observed
 from tpregistry.gate.blocks import Blocks, largest_error, scales, worst_block
-from tpregistry.gate.cases import ODD, Case, cases, fitting_batch, turn_vector
+from tpregistry.gate.cases import ODD, Case, cases, filled, fitting_batch, turn_vector
 from tpregistry.gate.listening import listening
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
@@ -84,7 +84,7 @@ class Yardstick:
     @cached_property
     def expected(self) -> dict[str, dict[str, Array]]:
         """The float64 of the host for each case that is evaluated by it."""
-        return {case.name: self.observe(self._reference, case, "float64").values for case in self._own_cases}
+        return {case.name: self._of_host(self._reference, case, "float64") for case in self._own_cases}
 
     @cached_property
     def scale(self) -> dict[str, dict[str, list[float]]]:
@@ -94,7 +94,13 @@ class Yardstick:
     @cached_property
     def host_error(self) -> dict[str, dict[str, float]]:
         """How far the host at the problem's dtype is from its float64, by case and quantity."""
-        return {case.name: self.errors(case, self.observe(self._host, case).values) for case in self._own_cases}
+        return {case.name: self.errors(case, self._of_host(self._host, case)) for case in self._own_cases}
+
+    def _of_host(self, kernel: Kernel, case: Case, dtype: str | None = None) -> dict[str, Array]:
+        """The host on a case, always at the batch of the main one: what it gives for a sample depends on no other."""
+        whole = replace(case, operands=filled(self.problem, case.operands))
+        values, count = self.observe(kernel, whole, dtype).values, len(case.operands.values["x"])
+        return {name: value if self._summed(name) else value[:count] for name, value in values.items()}
 
     @property
     def _own_cases(self) -> list[Case]:

@@ -47,6 +47,11 @@ class Channelwise:
     mixes: tuple[Mix, ...] = ()
     scalings: tuple[Scaling, ...] = ()
 
+    @property
+    def whole(self) -> bool:
+        """Whether the inner problem is the problem itself."""
+        return self.x is None and self.y is None and self.weights is None and self.pieces is None
+
 
 @dataclass
 class _Columns:

@@ -71,6 +71,11 @@ class Term:
         others = (*self.factors[:position], received, *self.factors[position + 1 :])
         return Term(others, _renamed(factor, f"d{factor.operand}"), self.components, self.coefficients)
 
+    def moved(self, position: int, tangent: str) -> Term:
+        """The term with the tangent of factor ``position`` in that factor's place, for the tangent of the target."""
+        factors = (*self.factors[:position], _renamed(self.factors[position], tangent), *self.factors[position + 1 :])
+        return Term(factors, _renamed(self.target, f"t{self.target.operand}"), self.components, self.coefficients)
+
     def __str__(self) -> str:
         product = " * ".join(map(str, self.factors))
         return f"{self.target} += C_{self.components}({np.count_nonzero(self.coefficients)} non-zeros) * {product}"
@@ -109,6 +114,41 @@ class Plan:
         names = {operand.name for operand in inputs}, {operand.name for operand in outputs}
         kept = (t for t in self.terms if t.target.operand in names[1] and {factor.operand for factor in t.factors} <= names[0])
         return Plan(inputs, outputs, tuple(kept))
+
+    def tangent(self, given: tuple[bool, ...]) -> Plan:
+        """The plan of the outputs' tangents: inputs, and the tangents of those ``given``, in; it is linear in the tangents.
+
+        The tangent of an operand ``x`` is called ``tx``.
+        """
+        moving = {o.name: Operand(f"t{o.name}", o.size, o.batched) for o, g in zip(self.inputs, given, strict=True) if g}
+        outputs = tuple(Operand(f"t{o.name}", o.size, o.batched) for o in self.outputs)
+        terms = (
+            term.moved(position, moving[factor.operand].name)
+            for term in self.terms
+            for position, factor in enumerate(term.factors)
+            if factor.operand in moving
+        )
+        return Plan((*self.inputs, *moving.values()), outputs, tuple(terms))
+
+    def transposed(self, linear: tuple[bool, ...], given: tuple[bool, ...]) -> Plan:
+        """The transpose of a plan that is linear in some inputs taken together, where only some outputs have a cotangent.
+
+        The other inputs and those cotangents in, the cotangents of the linear inputs out.
+        """
+        fixed = tuple(operand for operand, is_linear in zip(self.inputs, linear, strict=True) if not is_linear)
+        sought = tuple(operand for operand, is_linear in zip(self.inputs, linear, strict=True) if is_linear)
+        whole = self.vjp()
+        wanted = tuple(operand in sought for operand in self.inputs)
+        kept = (True,) * len(self.inputs) + given
+        part = whole.part(kept, wanted)
+        assert not {o.name for o in sought} & {f.operand for t in part.terms for f in t.factors}, "not linear in these together"
+        return part.part(tuple(operand in fixed or operand not in self.inputs for operand in part.inputs), (True,) * len(sought))
+
+    def with_samples(self, batched: tuple[bool, ...]) -> Plan:
+        """The same function where the inputs, then the outputs, so marked have a row for each sample."""
+        changed = iter(batched)
+        rows = [tuple(Operand(o.name, o.size, next(changed)) for o in group) for group in (self.inputs, self.outputs)]
+        return Plan(rows[0], rows[1], self.terms)
 
     def _fresh(self, name: str) -> str:
         while name in {operand.name for operand in self.inputs} | {f"d{operand.name}" for operand in self.inputs}:

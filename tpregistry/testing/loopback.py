@@ -23,7 +23,7 @@ class Loopback:
         requires=("torch",),
     )
 
-    def supports(self, problem: Problem, device: str) -> Verdict:
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """CPU tensors of dtypes that NumPy has."""
         reasons = []
         if not device.startswith("cpu"):
@@ -32,7 +32,7 @@ class Loopback:
             reasons.append(Reason("TP121", "NumPy has no bfloat16"))
         return Verdict(tuple(reasons))
 
-    def build(self, problem: Problem, device: str) -> Kernel:
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """The kernel of the problem's plan."""
         return PlanKernel(plan_tensor_product(problem))
 

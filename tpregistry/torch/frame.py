@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import random
 import threading
 import warnings
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Observed, Operands
 from tpregistry.processes import launched
@@ -36,7 +35,7 @@ class TorchFrame:
         described = {
             "device": _device_model(device),
             "torch": torch.__version__,
-            "python": ".".join(platform.python_version_tuple()[:2]),
+            "python": machine.python_line(),
         }
         if kind == "cpu":
             return described | {"threads": str(torch.get_num_threads())}
@@ -99,7 +98,7 @@ class TorchFrame:
         """Free device memory; on a CPU what the system calls available."""
         if torch.device(device).type == "cuda":
             return torch.cuda.mem_get_info(device)[0]
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return machine.free_bytes()
 
 
 def _forward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
@@ -204,11 +203,7 @@ def _restored() -> Any:
 def _device_model(device: str) -> str:
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return machine.cpu_model()
 
 
 FRAME = TorchFrame()

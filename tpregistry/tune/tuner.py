@@ -73,7 +73,7 @@ def checked(
     yardstick = Yardstick(bench.problem, bench.host, bench.frame, bench.device)
     host = Entry(bench.host.name, Outcome.OK, host_versions, bench.host.kernel.engine)
     entries, kernels = {host.backend: host}, {host.backend: bench.host.kernel}
-    for contestant in contestants:
+    for contestant in sorted(contestants, key=lambda c: c.build_seconds):  # a small budget covers as many as it can
         bench.progress(f"checking {contestant.name}")
         entries[contestant.name], kernel = check(bench, contestant, yardstick)
         if kernel is not None:
@@ -93,7 +93,7 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
         return replace(entry, reasons=("TP170 not built within TP_BUDGET: run `tpregistry autotune`",)), None
     start, stage = time.perf_counter(), "while it was built"
     try:
-        kernel = contestant.backend.build(bench.problem, bench.device)
+        kernel = contestant.backend.build(bench.problem, bench.device, bench.frame.name)
         engine, stage = kernel.engine, "in the gate"
         evidence = verify(kernel, yardstick)
     except Exception as error:  # a plugin may raise anything; the program goes on with the next candidate

@@ -1,0 +1,147 @@
+"""cg-llvm for JAX on a CPU: a plan's compiled function as a call that XLA makes by itself."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import re
+import threading
+from functools import cache, partial
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from tpregistry.jax.primitive import call
+from tpregistry.machine import cores
+from tpregistry.plan import Plan, plan_tensor_product
+from tpregistry.plan.channelwise import Channelwise, channelwise
+from tpregistry.plan.scaling import Scaling
+from tpregistry.plan.schedule import Schedule, schedule
+from tpregistry.problem import Problem
+from tpregistry.store import open_code
+from tpregistry_cg.arrays import arrays_of, flat
+from tpregistry_cg.llvm import compiler
+from tpregistry_cg.llvm.emitter import emit
+from tpregistry_cg.llvm.handler import handler, row_bytes
+from tpregistry_cg.llvm.mixed import Mixed
+from tpregistry_cg.llvm.pool import parts
+
+Array = jax.Array
+_REAL = {"float32": "float", "float64": "double"}
+_lock = threading.Lock()
+
+
+class Target:
+    """A compiled plan, registered with XLA under ``name``, which is a digest of its source."""
+
+    def __init__(self, plan: Plan, dtype: str) -> None:
+        self.plan, self.itemsize = plan, np.dtype(dtype).itemsize
+        self.schedule: Schedule = schedule(plan)
+        emitted = emit(self.schedule, _REAL[dtype], compiler.vector_bytes() // self.itemsize)
+        scratch = emitted.scratch * self.itemsize
+        self.row = row_bytes(plan, scratch)[1]
+        self.source = "\n".join([emitted.source, *handler(plan, self.itemsize, scratch, api_version()), ""])
+        self.name = "tpregistry_cg_llvm_" + hashlib.sha256(self.source.encode()).hexdigest()[:24]
+        _register(self.name, self.source)
+
+    def __call__(self, *operands: Array) -> tuple[Array, ...]:
+        """The plan's outputs for its inputs, while a program is lowered."""
+        dtype = operands[0].dtype
+        batch = next(len(x) for x, operand in zip(operands, self.plan.inputs, strict=True) if operand.batched)
+        if not batch:
+            return tuple(jax.numpy.zeros((0, o.size) if o.batched else (o.size,), dtype) for o in self.plan.outputs)
+        count = len(parts(batch, nanoseconds(self.schedule, self.itemsize), cores()))
+        shapes = [jax.ShapeDtypeStruct((batch if o.batched else count, o.size), dtype) for o in self.plan.outputs]
+        rows = jax.ShapeDtypeStruct((count, self.row), np.uint8)
+        results = jax.ffi.ffi_call(self.name, [*shapes, rows])(*operands)
+        return tuple(r if o.batched else r.sum(0) for r, o in zip(results, self.plan.outputs, strict=False))
+
+
+@cache
+def target(plan: Plan, dtype: str) -> Target:
+    """Compiled when it is first lowered."""
+    return Target(plan, dtype)
+
+
+def nanoseconds(plan_schedule: Schedule, itemsize: int) -> float:
+    """A sample's time on one core, roughly: arithmetic and traffic, of which the slower counts."""
+    plan = plan_schedule.plan
+    numbers = sum(operand.size for operand in plan.inputs + plan.outputs if operand.batched)
+    return max(plan_schedule.operations / 25, numbers * itemsize / 15)
+
+
+@cache
+def api_version() -> tuple[int, int]:
+    """Of XLA's interface, from the header that comes with it. Raises RuntimeError where it is one that we do not know."""
+    header = (Path(jax.ffi.include_dir()) / "xla/ffi/api/c_api.h").read_text()
+    found = [re.search(rf"#define XLA_FFI_API_{part} (\d+)", header) for part in ("MAJOR", "MINOR")]
+    major, minor = (int(match[1]) if match else -1 for match in found)
+    if major != 0:
+        raise RuntimeError(
+            f"XLA's foreign function interface is version {major}.{minor}; cg-llvm knows 0.x (jax {jax.__version__})"
+        )
+    return major, minor
+
+
+_registered: set[str] = set()
+
+
+def _register(name: str, source: str) -> None:
+    with _lock:
+        if name in _registered:
+            return
+        functions = compiler.load(source, open_code("cg-llvm"))
+        address = functions.engine.get_function_address("handler")
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(address)), platform="cpu")
+        _registered.add(name)
+
+
+def build(problem: Problem) -> XlaProduct | XlaMixed:
+    """The kernel of a problem, for JAX."""
+    split = channelwise(problem)
+    forward = XlaProduct(split.inner)
+    return forward if split.whole else XlaMixed(split, forward, problem)
+
+
+class XlaProduct:
+    """A product channel by channel: traceable, and differentiable to any order."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.plan = plan_tensor_product(problem)
+        self._compiled = partial(target, dtype=problem.dtype)
+        self.engine = f"llvm, {compiler.vector_bytes() // np.dtype(problem.dtype).itemsize} lanes, by XLA"
+
+    def __call__(self, x: Array, y: Array, w: Array) -> Array:
+        """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
+        return call(self.plan, self._compiled, x, y, w)[0]
+
+    def sources(self, derivatives: int) -> dict[str, str]:
+        """Schedule and LLVM IR of the function itself and of its derivatives."""
+        found, plan = {}, self.plan
+        for name in ("forward", "backward", "double backward")[: derivatives + 1]:
+            compiled = self._compiled(plan)
+            found[name] = f"{compiled.schedule}\n\n{compiled.source}"
+            plan = plan.vjp()
+        return found
+
+
+class XlaMixed(Mixed):
+    """A product whose channels are mixed: see `mixed`."""
+
+    def __init__(self, split: Channelwise, forward: XlaProduct, problem: Problem) -> None:
+        self.engine, self.forward = (f"{forward.engine} + XLA" if split.inner.paths else "XLA"), forward
+        scalings = [partial(_scaling, part) for part in split.scalings]
+        super().__init__(split, problem.irreps_out.dim, arrays_of("jax", problem.dtype, "cpu"), forward, scalings)
+
+    def sources(self, derivatives: int) -> dict[str, str]:
+        """Of the product channel by channel."""
+        return self.forward.sources(derivatives)
+
+
+def _scaling(part: Scaling, vectors: Array, scalars: Array, weights: Array) -> Array:
+    """The scalars mixed into the weights give a matrix for each sample, which is applied to all components."""
+    s, t, w = part.copies
+    matrices = (scalars @ weights.reshape(s, t * w)).reshape(len(scalars), t, w)
+    out = jax.numpy.einsum("ztw,ztk->zwk", matrices, vectors.reshape(len(vectors), t, vectors.shape[1] // t))
+    return part.coefficient * flat(out)

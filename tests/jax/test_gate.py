@@ -1,0 +1,93 @@
+"""Every backend for JAX on the zoo, through the gate. WHOLE_SUITES=1 (`make hosts`): all of it, on each of them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.jax.conftest import BACKENDS
+from tpregistry import discovery
+from tpregistry.frame import frame
+from tpregistry.gate import Yardstick, verify
+from tpregistry.problem import Problem
+from tpregistry.settings import Settings
+from tpregistry.testing import zoo
+from tpregistry_e3nn_jax.adapter import Adapter
+
+WHOLE = bool(os.environ.get("WHOLE_SUITES"))
+ANIMALS = [(dtype, name) for dtype in ("float32", "float64") for name in zoo(dtype) if WHOLE or not name.startswith("real")]
+
+
+def evidence(problem: Problem, name: str):
+    backend = discovery.backends(Settings())[name].backend
+    assert backend is not None
+    verdict = backend.supports(problem, "cpu", "jax")
+    if not verdict.ok:
+        pytest.xfail("; ".join(map(str, verdict.reasons)))
+    jax_frame = frame("jax")
+    host = Adapter().host(problem, "cpu")
+    return jax_frame.isolated(lambda: verify(backend.build(problem, "cpu", "jax"), Yardstick(problem, host, jax_frame, "cpu")))
+
+
+@pytest.mark.parametrize("backend", BACKENDS if WHOLE else ["cg-llvm"])
+@pytest.mark.parametrize(("dtype", "name"), ANIMALS)
+def test_the_zoo(backend: str, dtype: str, name: str) -> None:
+    found = evidence(zoo(dtype)[name], backend)
+    assert found.ok, found.failures
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_of_it_on_every_backend(backend: str) -> None:
+    for name in ("mode uvw, shared weights", "both parities"):
+        found = evidence(zoo("float32")[name], backend)
+        assert found.ok, found.failures
+
+
+class Wrong:
+    """A kernel with a fault that only derivatives show, or that shows at once."""
+
+    engine = "wrong"
+
+    def __init__(self, kernel, fault: str) -> None:
+        self.kernel, self.fault = kernel, fault
+
+    def __call__(self, x, y, w):
+        import jax
+
+        if self.fault == "sign":
+            return -self.kernel(x, y, w)
+        if self.fault == "gradient of w lost":
+            return self.kernel(x, y, jax.lax.stop_gradient(w))
+        if self.fault == "double backward":
+            return _one_percent_in_second_order(self.kernel)(x, y, w)
+        if self.fault == "shape":
+            return self.kernel(x, y, w)[:, :-1]
+        return self.kernel(x, y, w).astype("float16").astype("float32")
+
+
+def _one_percent_in_second_order(kernel):
+    import jax
+
+    @jax.custom_vjp
+    def function(x, y, w):
+        return kernel(x, y, w)
+
+    def backward(operands, g):
+        stopped = jax.lax.stop_gradient(operands)
+        exact, wrong = (jax.vjp(kernel, *point)[1](g) for point in (stopped, operands))
+        return tuple(e + 1.01 * (a - jax.lax.stop_gradient(a)) for e, a in zip(exact, wrong, strict=True))
+
+    function.defvjp(lambda *operands: (kernel(*operands), operands), backward)
+    return function
+
+
+@pytest.mark.parametrize("fault", ["sign", "gradient of w lost", "double backward", "shape", "precision"])
+def test_faults_are_noticed(fault: str) -> None:
+    problem = zoo("float32")["both parities"]
+    host, jax_frame = Adapter().host(problem, "cpu"), frame("jax")
+
+    def check():
+        return verify(Wrong(host.kernel, fault), Yardstick(problem, host, jax_frame, "cpu"))
+
+    assert not jax_frame.isolated(check).ok

@@ -1,0 +1,42 @@
+"""e3nn-jax's own tests, from its source distribution, under each backend: they pass where they pass stock.
+
+`make test` runs those that compute tensor products, under the fastest backend and `auto`; all of them, and the portable
+backends, are for `make hosts`.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from e3nn_jax import __version__
+
+from tests.hosts.suite import Run, describe, run, sdist
+
+WHOLE = bool(os.environ.get("WHOLE_SUITES"))
+PRODUCTS = ["_src/tensor_products_test.py", "_src/legacy", "_src/spherical_harmonics", "_src/linear_haiku_test.py", "experimental"]
+TARGETS = ["."] if WHOLE else PRODUCTS
+BACKENDS = ["cg-llvm", "auto", *(["cg-hoist", "cg-dense", "cuequivariance-jax"] if WHOLE else [])]
+
+
+@pytest.fixture(scope="module")
+def suite() -> Path:
+    return sdist(f"e3nn-jax=={__version__}") / "tests"
+
+
+@pytest.fixture(scope="module")
+def stock(suite: Path, tmp_path_factory) -> Run:
+    return run(suite, TARGETS, tmp_path_factory.mktemp("stock"), ())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_passes_where_stock_passes(backend: str, suite: Path, stock: Run, tmp_path: Path, capsys) -> None:
+    request = backend if backend == "auto" else f"{backend},e3nn_jax"
+    result = run(suite, TARGETS, tmp_path, (), TP_BACKEND=request, TP_BUDGET="5")
+    with capsys.disabled():
+        print(f"\n{describe(f'e3nn-jax {__version__} under TP_BACKEND={request}', result)}")
+        print(f"  stock: {len(stock.outcomes)} tests, {len(stock.failed)} failed")
+    assert set(result.outcomes) == set(stock.outcomes), (tmp_path / "output.txt").read_text()[-2000:]
+    assert result.failed <= stock.failed, (tmp_path / "output.txt").read_text()[-4000:]
+    assert result.calls.total() > 0
+    if backend != "auto":
+        assert result.share(backend) >= 0.9, describe(backend, result)

@@ -1,0 +1,98 @@
+"""A product of a JAX program, while it is traced: decide once for what is static, then write the chosen kernel into the program.
+
+Nothing is left of us when the program runs. A program that is traced keeps its kernels until it is traced again; inside
+`tpregistry.use` it is another program, see `follow_settings`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache, lru_cache
+from math import prod
+
+import jax
+
+from tpregistry import session, settings
+from tpregistry.errors import TPError
+from tpregistry.frame import Host
+from tpregistry.jax.differentiable import differentiable
+from tpregistry.problem import DTYPES, Problem, bucket
+
+Array = jax.Array
+
+MAPPED_BATCH = 1024
+"""Samples for which a product of single samples is decided: such calls are mapped over, by how many is not seen."""
+
+
+def product(problem: Problem, host: Host, x: Array, y: Array, w: Array) -> Array | None:
+    """out (..., dim_out) of x (..., dim_in1), y (..., dim_in2) and w (weight_numel,); None where the host's own call shall run.
+
+    ``problem`` is at any batch. Raises what `session.resolve` raises.
+    """
+    rule = _left_to_host(x, y, w)
+    if rule is not None:
+        return _left(rule)
+    lead = x.shape[:-1]
+    batch = prod(lead) if lead else MAPPED_BATCH
+    try:
+        decision = session.resolve(_here(problem, bucket(batch), _precision()), host, "jax", device(), settings.current(), batch)
+    except TPError:
+        raise
+    except Exception as error:  # nothing of ours may end a program that runs without it
+        return _lost(f"deciding failed: {type(error).__name__}: {error}")
+    decision.calls += 1
+    if decision.kernel is None:
+        return None
+    try:
+        out = differentiable(decision.kernel)(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), w)
+        return out.reshape(*lead, out.shape[-1])
+    except Exception as error:
+        if settings.current().backend.forced:
+            raise
+        return _lost(f"{decision.backend} raised {type(error).__name__}: {error}")
+
+
+@lru_cache(maxsize=1024)
+def _here(problem: Problem, batch: int, precision: str) -> Problem:
+    return problem.at(batch=batch, precision=precision)
+
+
+def _left_to_host(x: Array, y: Array, w: Array) -> str | None:
+    """The rule by which the host's own code runs this call, or None."""
+    if not all(isinstance(size, int) for size in (*x.shape, *y.shape)):
+        return "symbolic shapes"
+    if 0 in x.shape or 0 in y.shape:
+        return "empty operand"
+    if str(x.dtype) not in DTYPES:
+        return f"dtype {x.dtype}"
+    if not x.dtype == y.dtype == w.dtype:
+        return "operands of different dtypes"
+    return None
+
+
+def _left(rule: str) -> None:
+    session.made.left_to_host[rule] += 1
+
+
+def _lost(why: str) -> None:
+    """The host's own code, with one warning."""
+    warnings.warn(f"tpregistry: {why}; the host's code runs", stacklevel=4)
+    _left(why)
+
+
+def device() -> str:
+    """Where programs run unless they say otherwise; another platform gets plain jnp, see `primitive`."""
+    return {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+
+
+def _precision() -> str:
+    """Of products of float32 on accelerators; CPUs have one."""
+    return (
+        "highest" if jax.default_backend() == "cpu" else str(getattr(jax.config, "jax_default_matmul_precision", None) or "default")
+    )
+
+
+@cache
+def follow_settings() -> None:
+    """Programs traced under other settings are other programs, for `jax.jit` too."""
+    settings.contexts.append(jax.make_user_context(None))

@@ -1,0 +1,38 @@
+"""Kernels as functions that JAX can differentiate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import jax
+
+from tpregistry.backend import Kernel
+
+
+@cache
+def differentiable(kernel: Kernel) -> Callable[..., Any]:
+    """A function of the kernel's operands, to any order; a kernel without a `vjp` is one already.
+
+    One with a `vjp` cannot be used in forward mode; ours is made of a primitive instead, see `primitive`.
+    """
+    vjp = getattr(kernel, "vjp", None)
+    if vjp is None:
+        return kernel
+
+    def forward(*operands: Any) -> Any:
+        return kernel(*operands), operands
+
+    def backward(operands: Any, cotangents: Any) -> Any:
+        given = cotangents if isinstance(cotangents, tuple) else (cotangents,)
+        return differentiable(_once(kernel))(*operands, *given)
+
+    function = jax.custom_vjp(lambda *operands: kernel(*operands))
+    function.defvjp(forward, backward)
+    return function
+
+
+@cache
+def _once(kernel: Any) -> Kernel:
+    return kernel.vjp()

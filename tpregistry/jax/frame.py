@@ -1,0 +1,165 @@
+"""The seam for JAX: how gate and tuner evaluate, time and isolate traceable kernels, jitted as programs run them."""
+
+from __future__ import annotations
+
+import random
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tpregistry import machine
+from tpregistry.backend import Kernel
+from tpregistry.frame import Observed, Operands
+from tpregistry.jax.differentiable import differentiable
+from tpregistry.processes import launched
+
+T = TypeVar("T")
+NAMES = ("x", "y", "w")
+
+
+class JaxFrame:
+    """See `tpregistry.frame.Frame`."""
+
+    name = "jax"
+
+    def environment(self, device: str) -> dict[str, str]:
+        """CPU or accelerator model, cores and jax version."""
+        described = {"jax": jax.__version__, "python": machine.python_line()}
+        if device == "cpu":
+            return described | {"device": machine.cpu_model(), "threads": str(machine.cores())}
+        return described | {"device": jax.devices()[0].device_kind}
+
+    def may_measure(self) -> bool:
+        """Not among several processes: they would disagree, and trace different programs."""
+        return jax.process_count() == 1 and launched()[1] <= 1
+
+    def isolated(self, work: Callable[[], T]) -> T:
+        """In a thread of its own, where nothing is being traced and no context of the caller's is in force."""
+        outcome: list[Any] = []
+
+        def target() -> None:
+            try:
+                with _restored(), jax.enable_x64(True):
+                    outcome.append((work(), None))
+            except BaseException as error:  # handed to the caller's thread below
+                outcome.append((None, error))
+
+        thread = threading.Thread(target=target, name="tpregistry", daemon=True)
+        thread.start()
+        thread.join()
+        result, error = outcome[0]
+        if error is not None:
+            raise error
+        return result
+
+    def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:
+        """Evaluate out, then dx, dy, dw, then ddx, ddy, ddw, ddg; and look whether inputs were changed or handed back."""
+        arrays = _arrays(operands, dtype, device)
+        before = {name: np.array(array) for name, array in arrays.items()}
+        evaluate = _evaluator(kernel, order, device)
+        values = evaluate(*arrays.values())
+        faults = _output_faults(values["out"], arrays["g"])
+        kept = {name: np.array(value) for name, value in values.items()}
+        if not faults:
+            jax.block_until_ready(evaluate(*(2 * array for array in arrays.values())))
+            again = np.array_equal(kept["out"], np.array(values["out"]), equal_nan=True)
+            faults += [] if again else ["returns memory that the next call overwrites"]
+        faults += [f"changes its input {name}" for name in arrays if not np.array_equal(np.array(arrays[name]), before[name])]
+        return Observed({name: np.asarray(value, np.float64) for name, value in kept.items()}, tuple(faults))
+
+    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
+        """Forward; forward and backward; or the pattern of training on forces (dy, then all gradients)."""
+        arrays = _arrays(operands, dtype, device)
+        function = _pattern(kernel, order)
+        inputs = [arrays[name] for name in (*NAMES, "g", "b")]
+
+        def once() -> None:
+            jax.block_until_ready(function(*inputs))
+
+        return once
+
+    def free_bytes(self, device: str) -> int:
+        """Free device memory; on a CPU what the system calls available."""
+        stats = jax.devices()[0].memory_stats() if device != "cpu" else None
+        return stats["bytes_limit"] - stats["bytes_in_use"] if stats else machine.free_bytes()
+
+
+def _arrays(operands: Operands, dtype: str, device: str) -> dict[str, jax.Array]:
+    """Copies: jax may share memory with numpy on a CPU."""
+    return {name: jnp.array(operands.values[name], dtype=dtype, copy=True) for name in (*NAMES, "g", "a", "b", "c")}
+
+
+@lru_cache(maxsize=64)
+def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[str, Any]]:
+    """out, its gradients and theirs, of x, y, w, g, a, b, c, as one program; out alone where it is not of the right shape.
+
+    On a CPU it is compiled without optimising machine code, which takes half of the time: numbers are checked here, speed
+    is measured in programs of their own.
+    """
+    function = differentiable(kernel)
+
+    def first(x: Any, y: Any, w: Any, g: Any) -> Any:
+        return jax.vjp(function, x, y, w)[1](g)
+
+    def evaluate(x: Any, y: Any, w: Any, g: Any, a: Any, b: Any, c: Any) -> dict[str, Any]:
+        values = {"out": function(x, y, w)}
+        if order == 0 or getattr(values["out"], "shape", None) != g.shape or values["out"].dtype != g.dtype:
+            return values
+        gradients, pull = jax.vjp(first, x, y, w, g)
+        values |= dict(zip(("dx", "dy", "dw"), gradients, strict=True))
+        return values if order == 1 else values | dict(zip(("ddx", "ddy", "ddw", "ddg"), pull((a, b, c)), strict=True))
+
+    return jax.jit(evaluate, compiler_options={"xla_backend_optimization_level": 0} if device == "cpu" else None)
+
+
+@lru_cache(maxsize=64)
+def _pattern(kernel: Kernel, order: int) -> Callable[..., Any]:
+    function = differentiable(kernel)
+
+    def forward(x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+        return function(x, y, w)
+
+    def backward(x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+        out, pull = jax.vjp(function, x, y, w)
+        return out, pull(g)
+
+    def force(x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+        def out_and_dy(x: Any, y: Any, w: Any) -> Any:
+            out, pull = jax.vjp(lambda y: function(x, y, w), y)
+            return out, pull(g)[0]
+
+        found, pull = jax.vjp(out_and_dy, x, y, w)
+        return found, pull((g, b))
+
+    return jax.jit((forward, backward, force)[order])
+
+
+def _output_faults(out: Any, like: jax.Array) -> list[str]:
+    if not isinstance(out, jax.Array):
+        return [f"returns {type(out).__name__}, not an array"]
+    if (out.shape, out.dtype) != (like.shape, like.dtype):
+        return [f"returns {out.shape} {out.dtype}, not {like.shape} {like.dtype}"]
+    return []
+
+
+@contextmanager
+def _restored() -> Any:
+    """Process-wide state as it was: generators, warning filters."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+FRAME = JaxFrame()
