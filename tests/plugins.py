@@ -24,7 +24,7 @@ class Tiring:
         if threading.current_thread().name != "tpregistry":
             raise RuntimeError("gave up")
         from tpregistry_cg.hoist import HoistKernel
-        return HoistKernel(Backend.problem, "cpu")(x, y, w)
+        return HoistKernel(Backend.problem, "cpu", "torch")(x, y, w)
 '''
 
 BODY = """

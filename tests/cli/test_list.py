@@ -7,7 +7,7 @@ def test_built_ins_are_listed(tp):
     ended = tp("list")
     assert (ended.code, ended.err) == (0, "")
     rows = {line.split()[0]: line.split() for line in ended.out.splitlines() if line.startswith("  ")}
-    assert rows["cg-hoist"][1:5] == ["cg", "ready", "torch", "Apache-2.0"]
+    assert rows["cg-hoist"][1:6] == ["cg", "ready", "torch,", "jax", "Apache-2.0"]
     assert rows["e3nn"][0] == "e3nn"
     assert "\x1b" not in ended.out
     assert "│" not in ended.out
