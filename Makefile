@@ -19,10 +19,11 @@ demo: .venv/ready
 	$(NEW) benchmarks/demo.py
 
 test: .venv/ready .venv-mace/ready lint
-	$(PARALLEL) $(NEW) -m pytest -n 2 tests --ignore tests/hosts
+	$(PARALLEL) $(NEW) -m pytest -n 2 tests --ignore tests/hosts --ignore tests/jax/test_suite.py
 	$(PARALLEL) $(OLD) -m pytest -n 2 $(OLD_TESTS)
 	$(OLD) -m pytest tests/hosts/test_mace.py
 	$(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py --ignore tests/hosts/test_nequip.py
+	$(NEW) -m pytest tests/jax/test_suite.py
 	$(NEW) -m pytest tests/hosts/test_nequip.py  # apart: torch_geometric, which sevenn imports, replaces torch.index_select by what TorchScript cannot read
 
 lint: .venv/ready
@@ -35,6 +36,7 @@ hosts: .venv/ready .venv-mace/ready
 	WHOLE_SUITES=1 $(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py --ignore tests/hosts/test_nequip.py
 	$(NEW) -m pytest tests/hosts/test_nequip.py
 	$(OLD) -m pytest tests/hosts/test_mace.py
+	WHOLE_SUITES=1 $(NEW) -m pytest tests/jax/test_suite.py
 
 # A quiet machine, half an hour.
 bench: .venv/ready .venv-mace/ready

@@ -3,9 +3,10 @@
     python benchmarks/jax_kernels.py                      (about 15 minutes on two cores)
     python benchmarks/jax_kernels.py --rounds 5 --only nequip
 
-`uvu` products are `e3nn_jax.tensor_product` with a filter, as JAX models write them (weights multiply its result); the others
-are `FunctionalTensorProduct`, mapped over samples. Forward, forward and backward, and the force pattern; contestants take
-turns, in random order; medians. Each backend passes the gate first. Seconds of compilation are of the pattern's first call.
+`uvu` products are measured twice: as `e3nn_jax.tensor_product` with a filter, as most JAX models write them (weights multiply
+its result), and, as all others, as `FunctionalTensorProduct` with weights, mapped over samples. Forward, forward and
+backward, and the force pattern; contestants take turns, in random order; medians. Each backend passes the gate first.
+Seconds of compilation are of the pattern's first call.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from itertools import product
 from math import exp, log
 from pathlib import Path
 from statistics import median
@@ -62,11 +64,15 @@ class Row:
         return self.seconds[HOST] / self.seconds[name]
 
 
+def forms(problem: Problem) -> dict[str, tuple[Problem, Host]]:
+    """The ways in which a JAX program may call the product."""
+    found = {"functional": (problem, host_of(problem))}
+    return found | ({"called": as_called(problem)} if problem.paths[0].mode is Mode.UVU else {})
+
+
 def as_called(problem: Problem) -> tuple[Problem, Host]:
-    """The product as a JAX program calls it."""
-    if problem.paths[0].mode is not Mode.UVU:
-        return problem, host_of(problem)
-    x, y = (e3nn.IrrepsArray(str(rep), jnp.ones((1, rep.dim))) for rep in (problem.irreps_in1, problem.irreps_in2))
+    """`tensor_product` keeping the irreps of the output."""
+    x, y = (e3nn.IrrepsArray(str(rep), jnp.ones((1, rep.dim), jnp.float32)) for rep in (problem.irreps_in1, problem.irreps_in2))
     keep = sorted({ir for _, ir in e3nn.Irreps(str(problem.irreps_out))})
     reading = read_tensor_product(x, y, filter_ir_out=keep)
     return reading.found.problem.at(derivatives=2), reading.host
@@ -119,10 +125,18 @@ def summary(rows: list[Row]) -> dict[str, dict[str, Any]]:
     """For each backend and pattern: geometric mean and least of the ratios to the host."""
     found = {}
     for name in dict.fromkeys(name for row in rows for name in row.seconds if name != HOST):
-        for pattern in PATTERNS:
-            ratios = [row.ratio(name) for row in rows if row.pattern == pattern and name in row.seconds]
-            slower = [row.compile_seconds[name] / row.compile_seconds[HOST] for row in rows if row.pattern == pattern]
-            found[f"{name} {pattern}"] = {"mean": mean(ratios), "least": min(ratios), "compile": mean(slower), "rows": len(ratios)}
+        for form, pattern in product(("called", "functional"), PATTERNS):
+            chosen = [row for row in rows if row.pattern == pattern and row.problem.endswith(form) and name in row.seconds]
+            ratios = [row.ratio(name) for row in chosen]
+            slower = [row.compile_seconds[name] / row.compile_seconds[HOST] for row in chosen]
+            if not chosen:
+                continue
+            found[f"{name} {form} {pattern}"] = {
+                "mean": mean(ratios),
+                "least": min(ratios),
+                "compile": mean(slower),
+                "rows": len(ratios),
+            }
     return found
 
 
@@ -148,9 +162,9 @@ def main() -> None:
     rows: list[Row] = []
     for name, real in real_problems("float32").items():
         if arguments.only in name:
-            problem, host = as_called(real.at(batch=64))
-            rows += measure(name, problem, contestants(problem, host), arguments.batch, arguments.rounds)
-            show(rows[-3:])
+            for form, (problem, host) in forms(real.at(batch=64)).items():
+                rows += measure(f"{name}, {form}", problem, contestants(problem, host), arguments.batch, arguments.rounds)
+                show(rows[-3:])
     show(rows)
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "e3nn-jax", "numpy", "llvmlite")}
     machine = {"cpu": cpu_model(), "cores": cores()}

@@ -48,7 +48,7 @@ def tensor_product(irreps1: Any, zero1: Flags, irreps2: Any, zero2: Flags, keep:
         for i, (mul1, ir1) in enumerate(irreps1):
             for j, (mul2, ir2) in enumerate(irreps2):
                 for ir in _kept(ir1 * ir2, keep):
-                    path = _path(i, j, Mode.UVUV, ir1, ir2, ir, _alpha(normalization, ir1, ir2, ir))
+                    path = _path(i, j, _outer(mul1, mul2), ir1, ir2, ir, _alpha(normalization, ir1, ir2, ir))
                     yield _Piece(mul1 * mul2, ir, None if zero1[i] or zero2[j] else path)
 
     return _sorted(irreps1, irreps2, list(pieces()), dtype)
@@ -78,7 +78,7 @@ def tensor_square(irreps: Any, zero: Flags, normalization: str, normalized_input
                 for ir in ir1 * ir2:
                     alpha = _alpha(normalization, ir1, ir2, ir, normalized_input)
                     if i < j:
-                        yield _Piece(mul1 * mul2, ir, _path(i, j, Mode.UVUV, ir1, ir2, ir, alpha) if live else None)
+                        yield _Piece(mul1 * mul2, ir, _path(i, j, _outer(mul1, mul2), ir1, ir2, ir, alpha) if live else None)
                         continue
                     if mul1 > 1:
                         path = _path(i, i, Mode.UVU_PAIRS, ir1, ir1, ir, alpha)
@@ -110,6 +110,11 @@ def functional(product: Any, zero1: Flags, zero2: Flags, dtype: str) -> Describe
 
 def _kept(irreps: Any, keep: Any) -> list[Any]:
     return [ir for ir in irreps if keep is None or ir in keep]
+
+
+def _outer(mul1: int, mul2: int) -> Mode:
+    """All pairs of copies; where one operand has one copy, the other's are what kernels compute side by side."""
+    return Mode.UVU if mul2 == 1 else Mode.UVV if mul1 == 1 else Mode.UVUV
 
 
 def _path(i: int, j: int, mode: Mode, ir1: Any, ir2: Any, ir: Any, alpha: float) -> Path:

@@ -178,6 +178,16 @@ def test_exported_programs_hold_nothing_of_ours(problem):
     close(again.call(*given), plain(*given))
 
 
+def test_operands_of_another_dtype_or_size_are_an_error_and_no_crash():
+    kernel, _ = functions(SHARED)
+    x, y, w = operands(SHARED)
+    with pytest.raises(TypeError, match="compiled for float32"), jax.enable_x64(True):
+        jax.jit(kernel)(*(jnp.asarray(np.asarray(o), jnp.float64) for o in (x, y, w)))
+    for bad in ((x[:, 1:], y, w), (x, y[1:], w), (x, y, w[1:]), (x.astype(jnp.bfloat16), y, w)):
+        with pytest.raises(TypeError, match="the plan has"):
+            kernel(*bad)
+
+
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_plain_jnp_is_the_numpy_emitter(order, problem):
     plan = plan_tensor_product(problem)

@@ -51,6 +51,10 @@ def _varying(aval: Any) -> frozenset[Any]:
 
 def _abstract(*operands: Any, plan: Plan, compiled: Compiled) -> list[Any]:
     rows = next(aval for aval, operand in zip(operands, plan.inputs, strict=True) if operand.batched)
+    expected = [(rows.shape[0], o.size) if o.batched else (o.size,) for o in plan.inputs]
+    if [aval.shape for aval in operands] != expected or len({aval.dtype for aval in operands}) != 1:
+        found = ", ".join(f"{aval.dtype}{list(aval.shape)}" for aval in operands)
+        raise TypeError(f"operands {found}, but the plan has {expected}, of one dtype")
     shapes = [(rows.shape[0], o.size) if o.batched else (o.size,) for o in plan.outputs]
     plain = [ShapedArray(shape, rows.dtype) for shape in shapes]
     return [_sharded_like(rows, aval) for aval in plain] if _varying(rows) else plain

@@ -10,7 +10,13 @@ Offsets are those of ``xla/ffi/api/c_api.h``, major version 0, which XLA promise
 
 from __future__ import annotations
 
+import mmap
+
 from tpregistry.plan import Plan
+
+LARGE_BYTES = 2**22
+HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")
+"""Large results are new pages at every call, and the faults of small ones cost several times what a kernel does."""
 
 ARGUMENTS = 32
 """Bytes of the arguments of `run`: table, begin, end, scratch."""
@@ -38,11 +44,15 @@ def handler(plan: Plan, itemsize: int, scratch: int, version: tuple[int, int]) -
     for name, buffer in (("batch", f"%in{batch_of}"), ("parts", f"%out{len(plan.outputs)}")):
         lines += [_load(f"%{name}.dims", "ptr", buffer, 40), _load(f"%{name}", "i64", f"%{name}.dims", 0)]
     for n, operand in enumerate(plan.outputs):
+        rows = "%batch" if operand.batched else "%parts"
+        lines.append(f"  %out{n}.bytes = mul i64 {rows}, {operand.size * itemsize}")
         if not operand.batched:
-            lines.append(f"  %out{n}.bytes = mul i64 %parts, {operand.size * itemsize}")
             lines.append(f"  call void @llvm.memset.p0.i64(ptr %out{n}.data, i8 0, i64 %out{n}.bytes, i1 false)")
+        elif HUGE_PAGES:
+            lines.append(f"  call void @advise(ptr %out{n}.data, i64 %out{n}.bytes)")
     lines += ["  br label %fill", *_fill(plan, itemsize, head, row)]
-    return [*lines, *_EPILOGUE.format(rows=f"%out{len(plan.outputs)}.data", row=row).strip().splitlines()]
+    lines += _EPILOGUE.format(rows=f"%out{len(plan.outputs)}.data", row=row).strip().splitlines()
+    return lines + (_ADVISE.format(advice=mmap.MADV_HUGEPAGE, least=LARGE_BYTES).strip().splitlines() if HUGE_PAGES else [])
 
 
 def _load(name: str, kind: str, base: str, offset: int) -> str:
@@ -237,6 +247,27 @@ over:
   call void @free(ptr %job)
   br label %held
 held:
+  ret void
+}}
+"""
+
+_ADVISE = """
+declare i32 @madvise(ptr, i64, i32)
+define internal void @advise(ptr %data, i64 %size) {{
+entry:
+  %large = icmp uge i64 %size, {least}
+  br i1 %large, label %ask, label %done
+ask:
+  %address = ptrtoint ptr %data to i64
+  %above = add i64 %address, 4095
+  %start = and i64 %above, -4096
+  %stop = add i64 %address, %size
+  %end = and i64 %stop, -4096
+  %length = sub i64 %end, %start
+  %place = inttoptr i64 %start to ptr
+  %ignored = call i32 @madvise(ptr %place, i64 %length, i32 {advice})
+  br label %done
+done:
   ret void
 }}
 """

@@ -36,7 +36,7 @@ class Target:
     """A compiled plan, registered with XLA under ``name``, which is a digest of its source."""
 
     def __init__(self, plan: Plan, dtype: str) -> None:
-        self.plan, self.itemsize = plan, np.dtype(dtype).itemsize
+        self.plan, self.dtype, self.itemsize = plan, np.dtype(dtype), np.dtype(dtype).itemsize
         self.schedule: Schedule = schedule(plan)
         emitted = emit(self.schedule, _REAL[dtype], compiler.vector_bytes() // self.itemsize)
         scratch = emitted.scratch * self.itemsize
@@ -48,6 +48,8 @@ class Target:
     def __call__(self, *operands: Array) -> tuple[Array, ...]:
         """The plan's outputs for its inputs, while a program is lowered."""
         dtype = operands[0].dtype
+        if dtype != self.dtype:
+            raise TypeError(f"this kernel was compiled for {self.dtype}, and is called with {dtype}")
         batch = next(len(x) for x, operand in zip(operands, self.plan.inputs, strict=True) if operand.batched)
         if not batch:
             return tuple(jax.numpy.zeros((0, o.size) if o.batched else (o.size,), dtype) for o in self.plan.outputs)
