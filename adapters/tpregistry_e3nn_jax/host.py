@@ -51,7 +51,8 @@ def host_of(problem: Problem) -> Host:
     product = FunctionalTensorProduct(irreps[0], irreps[1], irreps[2], instructions)
     product.instructions = [
         made.replace(path_weight=path.coefficient * scale(*problem.degrees(path)))
-        for made, path in zip(product.instructions, problem.paths, strict=True)
+        for made, path, shape in zip(product.instructions, problem.paths, problem.path_shapes, strict=True)
+        if 0 not in shape  # those are skipped by e3nn-jax 0.21, and the results of all that follow are taken for others'
     ]
 
     def single(x: Array, y: Array, w: Array) -> Array:
