@@ -1,7 +1,7 @@
 """Products of real models in JAX: every backend beside e3nn-jax's own code, as its jitted programs call it.
 
     python benchmarks/jax_kernels.py                      (about 15 minutes on two cores)
-    python benchmarks/jax_kernels.py --rounds 5 --only nequip
+    python benchmarks/jax_kernels.py --rounds 5 --only inner --without cg-dense cg-hoist cuequivariance-jax
 
 `uvu` products are measured twice: as `e3nn_jax.tensor_product` with a filter, as most JAX models write them (weights multiply
 its result), and, as all others, as `FunctionalTensorProduct` with weights, mapped over samples. Forward, forward and
@@ -78,18 +78,15 @@ def as_called(problem: Problem) -> tuple[Problem, Host]:
     return reading.found.problem.at(derivatives=2), reading.host
 
 
-def contestants(problem: Problem, host: Host) -> dict[str, Any]:
+def contestants(problem: Problem, host: Host, without: list[str]) -> dict[str, Any]:
     """The host, and the kernels that pass the gate."""
     kernels: dict[str, Any] = {HOST: host.kernel}
     yardstick = Yardstick(problem, host, FRAME, "cpu")
     for name, plugin in discovery.backends(current()).items():
         backend = plugin.backend
-        if (
-            plugin.trouble
-            or plugin.face.host
-            or "jax" not in plugin.face.frameworks
-            or not backend.supports(problem, "cpu", "jax").ok
-        ):
+        if name in without or plugin.trouble or plugin.face.host or "jax" not in plugin.face.frameworks:
+            continue
+        if not backend.supports(problem, "cpu", "jax").ok:
             continue
         kernel = backend.build(problem, "cpu", "jax")
         evidence = verify(kernel, yardstick)
@@ -158,12 +155,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--only", default="", help="part of a product's name")
+    parser.add_argument("--without", nargs="*", default=[], help="backends to leave out")
     arguments = parser.parse_args()
     rows: list[Row] = []
     for name, real in real_problems("float32").items():
         if arguments.only in name:
             for form, (problem, host) in forms(real.at(batch=64)).items():
-                rows += measure(f"{name}, {form}", problem, contestants(problem, host), arguments.batch, arguments.rounds)
+                found = contestants(problem, host, arguments.without)
+                rows += measure(f"{name}, {form}", problem, found, arguments.batch, arguments.rounds)
                 show(rows[-3:])
     show(rows)
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "e3nn-jax", "numpy", "llvmlite")}

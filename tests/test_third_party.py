@@ -13,7 +13,7 @@ import pytest
 
 SOURCE = Path(__file__).parent / "third_party"
 ROOT = Path(__file__).parents[1]
-PUBLIC = {"backend", "irreps", "plan", "problem", "so3", "store", "torch.differentiable"}
+PUBLIC = {"backend", "irreps", "jax.primitive", "machine", "plan", "problem", "so3", "store", "torch.differentiable"}
 """Modules of tpregistry that a plugin is written against."""
 
 PROGRAM = """

@@ -5,7 +5,7 @@ This module is the light face; it imports neither jax nor e3nn_jax.
 
 from __future__ import annotations
 
-from tpregistry.backend import Face, Kernel, Verdict
+from tpregistry.backend import Face, Kernel, Reason, Verdict
 from tpregistry.problem import Problem
 
 NAME = "e3nn_jax"
@@ -24,8 +24,10 @@ class E3nnJax:
     )
 
     def supports(self, problem: Problem, device: str, framework: str = "jax") -> Verdict:
-        """Everything."""
-        return Verdict()
+        """Everything with exact coefficients: those of e3nn-jax are nothing else."""
+        rounded = sorted({path.rounding for path in problem.paths if path.rounding != "exact"} - {problem.dtype})
+        reason = Reason("TP130", f"e3nn_jax has exact coefficients, the problem's were rounded to {', '.join(rounded)}")
+        return Verdict((reason,) if rounded else ())
 
     def build(self, problem: Problem, device: str, framework: str = "jax") -> Kernel:
         """A traceable function of batches."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from tpregistry.errors import TPError
+from tpregistry.errors import TPError, Unsupported
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
 
@@ -55,9 +55,13 @@ class Adapter:
         raise TPError("a JAX model's products are known when it is traced: run it once with TP_TUNE=force, or give irreps")
 
     def host(self, problem: Problem, device: str) -> Host:
-        """e3nn-jax's code for a problem that comes without a call."""
+        """e3nn-jax's code for a problem that comes without a call. Raises Unsupported where it has none."""
+        from tpregistry_e3nn_jax import NAME, E3nnJax
         from tpregistry_e3nn_jax.host import host_of
 
+        verdict = E3nnJax().supports(problem, device)
+        if not verdict.ok:
+            raise Unsupported(f"{NAME} has no product for {problem}, so there is nothing to check against", verdict.reasons)
         return host_of(problem)
 
 

@@ -90,7 +90,7 @@ AXES = [(0, 0, 0), (0, None, None), (None, 0, None), (None, None, 0), (1, 0, Non
 
 
 @pytest.mark.parametrize("axes", AXES, ids=str)
-@pytest.mark.parametrize("inner", ["value", "grad", "training on forces"])
+@pytest.mark.parametrize("inner", ["value", "training on forces"])
 def test_mapped_over_any_operand(axes, inner, problem):
     kernel, plain = functions(problem)
     stacked = [

@@ -82,8 +82,9 @@ def _compile(source: str) -> bytes:
 
 
 def _link(code: bytes) -> Functions:
+    """Code and constants in one block (`use_lmm`): more than 2 GiB apart, as happens in a full address space, LLVM aborts."""
     _machine()
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target(), use_lmm=True)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return Functions(_SIGNATURE(engine.get_function_address("run")), engine.get_function_address("share"), engine)

@@ -18,6 +18,10 @@ LARGE_BYTES = 2**22
 HUGE_PAGES = hasattr(mmap, "MADV_HUGEPAGE")
 """Large results are new pages at every call, and the faults of small ones cost several times what a kernel does."""
 
+LIBC = ("malloc", "free", "sched_yield", "memset", "madvise")
+"""Functions of the C library whose addresses the global `libc` is given when the code is loaded: calls by name need tables that
+llvmlite's memory manager does not provide for."""
+
 ARGUMENTS = 32
 """Bytes of the arguments of `run`: table, begin, end, scratch."""
 
@@ -47,7 +51,9 @@ def handler(plan: Plan, itemsize: int, scratch: int, version: tuple[int, int]) -
         rows = "%batch" if operand.batched else "%parts"
         lines.append(f"  %out{n}.bytes = mul i64 {rows}, {operand.size * itemsize}")
         if not operand.batched:
-            lines.append(f"  call void @llvm.memset.p0.i64(ptr %out{n}.data, i8 0, i64 %out{n}.bytes, i1 false)")
+            lines.append(f"  %memset{n}.at = getelementptr ptr, ptr @libc, i64 {LIBC.index('memset')}")
+            lines.append(f"  %memset{n} = load ptr, ptr %memset{n}.at")
+            lines.append(f"  call ptr %memset{n}(ptr %out{n}.data, i32 0, i64 %out{n}.bytes)")
         elif HUGE_PAGES:
             lines.append(f"  call void @advise(ptr %out{n}.data, i64 %out{n}.bytes)")
     lines += ["  br label %fill", *_fill(plan, itemsize, head, row)]
@@ -102,10 +108,7 @@ def _entry(number: int, data: str, stride: int) -> list[str]:
 
 
 _PROLOGUE = """
-declare ptr @malloc(i64)
-declare void @free(ptr)
-declare i32 @sched_yield()
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+@libc = dso_local global [5 x ptr] zeroinitializer
 define ptr @handler(ptr %frame) {{
 entry:
   %extension.at = getelementptr i8, ptr %frame, i64 8
@@ -138,7 +141,10 @@ one:
   call void @part(ptr {rows})
   ret ptr null
 several:
-  %job = call ptr @malloc(i64 40)
+  %malloc = load ptr, ptr @libc
+  %job = call ptr %malloc(i64 40)
+  %sched_yield.at = getelementptr ptr, ptr @libc, i64 2
+  %sched_yield = load ptr, ptr %sched_yield.at
   %done.at = getelementptr i64, ptr %job, i64 1
   %holders.at = getelementptr i64, ptr %job, i64 2
   %count.at = getelementptr i64, ptr %job, i64 3
@@ -194,7 +200,7 @@ wait:
   %all = icmp eq i64 %done, %parts
   br i1 %all, label %end.all, label %yield
 yield:
-  %ignored = call i32 @sched_yield()
+  %ignored = call i32 %sched_yield()
   br label %wait
 end.all:
   call void @release(ptr %job)
@@ -244,7 +250,9 @@ entry:
   %last = icmp eq i64 %before, 1
   br i1 %last, label %over, label %held
 over:
-  call void @free(ptr %job)
+  %free.at = getelementptr ptr, ptr @libc, i64 1
+  %free = load ptr, ptr %free.at
+  call void %free(ptr %job)
   br label %held
 held:
   ret void
@@ -252,7 +260,6 @@ held:
 """
 
 _ADVISE = """
-declare i32 @madvise(ptr, i64, i32)
 define internal void @advise(ptr %data, i64 %size) {{
 entry:
   %large = icmp uge i64 %size, {least}
@@ -265,7 +272,9 @@ ask:
   %end = and i64 %stop, -4096
   %length = sub i64 %end, %start
   %place = inttoptr i64 %start to ptr
-  %ignored = call i32 @madvise(ptr %place, i64 %length, i32 {advice})
+  %madvise.at = getelementptr ptr, ptr @libc, i64 4
+  %madvise = load ptr, ptr %madvise.at
+  %ignored = call i32 %madvise(ptr %place, i64 %length, i32 {advice})
   br label %done
 done:
   ret void

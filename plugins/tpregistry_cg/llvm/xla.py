@@ -23,7 +23,7 @@ from tpregistry.store import open_code
 from tpregistry_cg.arrays import arrays_of, flat
 from tpregistry_cg.llvm import compiler
 from tpregistry_cg.llvm.emitter import emit
-from tpregistry_cg.llvm.handler import handler, row_bytes
+from tpregistry_cg.llvm.handler import LIBC, handler, row_bytes
 from tpregistry_cg.llvm.mixed import Mixed
 from tpregistry_cg.llvm.pool import parts
 
@@ -86,6 +86,15 @@ def api_version() -> tuple[int, int]:
     return major, minor
 
 
+def _give_libc(table: int) -> None:
+    """Write the addresses of the C library's functions into a module's table; those that a system lacks are not called."""
+    library = ctypes.CDLL(None)
+    places = (ctypes.c_void_p * len(LIBC)).from_address(table)
+    for number, name in enumerate(LIBC):
+        if hasattr(library, name):
+            places[number] = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+
+
 _registered: set[str] = set()
 
 
@@ -94,6 +103,7 @@ def _register(name: str, source: str) -> None:
         if name in _registered:
             return
         functions = compiler.load(source, open_code("cg-llvm"))
+        _give_libc(functions.engine.get_global_value_address("libc"))
         address = functions.engine.get_function_address("handler")
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(address)), platform="cpu")
         _registered.add(name)
