@@ -29,22 +29,10 @@ def emit_jnp(plan: Plan) -> Callable[..., tuple[Array, ...]]:
 
 def _product(plan: Plan, term: Term, inputs: dict[str, Array]) -> Array:
     values = [_read(segment, inputs[segment.operand]) for segment in term.factors]
-    letters = [_letters(plan, segment) for segment in term.factors]
-    coefficients = jnp.asarray(term.coefficients, values[0].dtype)
-    sizes = dict(zip(term.target.letters, _viewed_shape(term.target), strict=True))
-    missing = "".join(sorted(set(term.target.channels) - set("".join(letters))))
-    ones = [jnp.ones([sizes[letter] for letter in missing], values[0].dtype)] if missing else []
-    subscripts = ",".join([*letters, term.components, *([missing] if missing else [])]) + "->" + _letters(plan, term.target)
-    product = jnp.einsum(subscripts, *values, coefficients, *ones, optimize="optimal")
+    dtype = values[0].dtype
+    subscripts, ones = plan.einsum(term)
+    product = jnp.einsum(subscripts, *values, jnp.asarray(term.coefficients, dtype), jnp.ones(ones, dtype), optimize="optimal")
     return _placed(term.target, product)
-
-
-def _letters(plan: Plan, segment: Segment) -> str:
-    return ("z" if plan.operand[segment.operand].batched else "") + segment.letters
-
-
-def _viewed_shape(segment: Segment) -> tuple[int, ...]:
-    return segment.shape if segment.gather is None else (len(segment.gather), *segment.shape[1:])
 
 
 def _read(segment: Segment, array: Array) -> Array:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -17,6 +13,7 @@ import numpy as np
 from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Observed, Operands
+from tpregistry.isolation import isolated
 from tpregistry.jax.differentiable import differentiable
 from tpregistry.processes import launched
 
@@ -42,22 +39,7 @@ class JaxFrame:
 
     def isolated(self, work: Callable[[], T]) -> T:
         """In a thread of its own, where nothing is being traced and no context of the caller's is in force."""
-        outcome: list[Any] = []
-
-        def target() -> None:
-            try:
-                with _restored(), jax.enable_x64(True):
-                    outcome.append((work(), None))
-            except BaseException as error:  # handed to the caller's thread below
-                outcome.append((None, error))
-
-        thread = threading.Thread(target=target, name="tpregistry", daemon=True)
-        thread.start()
-        thread.join()
-        result, error = outcome[0]
-        if error is not None:
-            raise error
-        return result
+        return isolated(work, lambda: jax.enable_x64(True))
 
     def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:
         """Evaluate out, then dx, dy, dw, then ddx, ddy, ddw, ddg; and look whether inputs were changed or handed back."""
@@ -147,19 +129,6 @@ def _output_faults(out: Any, like: jax.Array) -> list[str]:
     if (out.shape, out.dtype) != (like.shape, like.dtype):
         return [f"returns {out.shape} {out.dtype}, not {like.shape} {like.dtype}"]
     return []
-
-
-@contextmanager
-def _restored() -> Any:
-    """Process-wide state as it was: generators, warning filters."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
 
 
 FRAME = JaxFrame()

@@ -29,21 +29,10 @@ def _zeros(operand: Operand, batch: int, dtype: np.dtype) -> Array:
 
 def _add(plan: Plan, term: Term, inputs: dict[str, Array], outputs: dict[str, Array]) -> None:
     values = [_read(segment, inputs[segment.operand]) for segment in term.factors]
-    letters = [_letters(plan, segment) for segment in term.factors]
     coefficients = term.coefficients.astype(values[0].dtype)
-    missing = "".join(sorted(set(term.target.channels) - set("".join(letters))))
-    sizes = dict(zip(term.target.letters, _viewed_shape(term.target), strict=True))
-    ones = np.ones([sizes[letter] for letter in missing], coefficients.dtype)
-    subscripts = ",".join([*letters, term.components, missing]) + "->" + _letters(plan, term.target)
-    _write(term.target, outputs[term.target.operand], np.einsum(subscripts, *values, coefficients, ones, optimize=True))
-
-
-def _letters(plan: Plan, segment: Segment) -> str:
-    return ("z" if plan.operand[segment.operand].batched else "") + segment.letters
-
-
-def _viewed_shape(segment: Segment) -> tuple[int, ...]:
-    return segment.shape if segment.gather is None else (len(segment.gather), *segment.shape[1:])
+    subscripts, ones = plan.einsum(term)
+    product = np.einsum(subscripts, *values, coefficients, np.ones(ones, coefficients.dtype), optimize=True)
+    _write(term.target, outputs[term.target.operand], product)
 
 
 def _read(segment: Segment, array: Array) -> Array:

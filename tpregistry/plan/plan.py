@@ -46,6 +46,11 @@ class Segment:
         return self.channels + self.components
 
     @property
+    def viewed_shape(self) -> tuple[int, ...]:
+        """The shape as it is read: one channel per gathered position."""
+        return self.shape if self.gather is None else (len(self.gather), *self.shape[1:])
+
+    @property
     def stop(self) -> int:
         """Where the piece ends within one sample."""
         return self.start + int(np.prod(self.shape, dtype=int))
@@ -93,6 +98,18 @@ class Plan:
     def operand(self) -> dict[str, Operand]:
         """Operands by name."""
         return {operand.name: operand for operand in self.inputs + self.outputs}
+
+    def letters(self, segment: Segment) -> str:
+        """One letter per axis, samples (z) first where the operand has them."""
+        return ("z" if self.operand[segment.operand].batched else "") + segment.letters
+
+    def einsum(self, term: Term) -> tuple[str, tuple[int, ...]]:
+        """A term as subscripts of (factors, coefficients, ones), and the shape of the ones: channels that only the target has."""
+        letters = [self.letters(segment) for segment in term.factors]
+        missing = "".join(sorted(set(term.target.channels) - set("".join(letters))))
+        sizes = dict(zip(term.target.letters, term.target.viewed_shape, strict=True))
+        subscripts = ",".join([*letters, term.components, missing]) + "->" + self.letters(term.target)
+        return subscripts, tuple(sizes[letter] for letter in missing)
 
     def vjp(self) -> Plan:
         """The plan of all gradients at once: inputs and cotangents of the outputs in, cotangents of the inputs out.

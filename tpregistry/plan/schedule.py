@@ -114,6 +114,11 @@ class Schedule:
         """Multiplications per sample, roughly: what decides whether threads pay."""
         return sum(len(b.pairs) * b.lanes * b.loops * len(b.uses) for group in self.groups for b in group)
 
+    def nanoseconds(self, itemsize: int) -> float:
+        """A sample's time on one core, roughly: arithmetic and traffic, of which the slower counts."""
+        numbers = sum(operand.size for operand in self.plan.inputs + self.plan.outputs if operand.batched)
+        return max(self.operations / 25, numbers * itemsize / 15)
+
     def __str__(self) -> str:
         lines = [str(self.plan).partition("\n")[0], f"schedule: {sum(map(len, self.groups))} blocks, per sample:"]
         for group in self.groups:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -15,6 +12,7 @@ import torch
 from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Observed, Operands
+from tpregistry.isolation import isolated
 from tpregistry.processes import launched
 from tpregistry.torch.differentiable import differentiable
 
@@ -51,22 +49,7 @@ class TorchFrame:
 
     def isolated(self, work: Callable[[], T]) -> T:
         """In a thread of its own: gradient and inference mode, autocast, saved-tensor hooks and contexts stay outside."""
-        outcome: list[Any] = []
-
-        def target() -> None:
-            try:
-                with _restored():
-                    outcome.append((work(), None))
-            except BaseException as error:  # handed to the caller's thread below
-                outcome.append((None, error))
-
-        thread = threading.Thread(target=target, name="tpregistry", daemon=True)
-        thread.start()
-        thread.join()
-        result, error = outcome[0]
-        if error is not None:
-            raise error
-        return result
+        return isolated(work, _restored)
 
     def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:
         """Evaluate out, then dx, dy, dw, then ddx, ddy, ddw, ddg; and look whether inputs were changed or handed back."""
@@ -181,23 +164,18 @@ def _array(value: Any) -> Array:
 
 
 @contextmanager
-def _restored() -> Any:
-    """Process-wide state as it was: generators, default dtype, threads, warning filters."""
+def _restored() -> Iterator[None]:
+    """torch's process-wide state as it was: generators, default dtype, threads."""
     before = torch.get_default_dtype(), torch.get_num_threads(), torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         torch.set_default_dtype(before[0])
         torch.set_num_threads(before[1])
         torch.set_rng_state(before[2])
         if devices is not None:
             torch.cuda.set_rng_state_all(devices)
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
 
 
 def _device_model(device: str) -> str:

@@ -65,17 +65,11 @@ class CompiledPlan:
     def _functions(self) -> compiler.Functions:
         return compiler.load(self.emitted.source, open_code("cg-llvm"))
 
-    @cached_property
-    def _nanoseconds(self) -> float:
-        """A sample's time on one core, roughly: arithmetic and traffic, of which the slower counts."""
-        numbers = sum(operand.size for operand in self.plan.inputs + self.plan.outputs if operand.batched)
-        return max(self._schedule.operations / 25, numbers * self.dtype.itemsize / 15)
-
     def __call__(self, *operands: Tensor) -> tuple[Tensor, ...]:
         """The plan's outputs for its inputs."""
         inputs = [_rows(tensor) for tensor in operands]
         batch = inputs[self._batch_of].shape[0]
-        ranges = pool.parts(batch, self._nanoseconds, torch.get_num_threads())
+        ranges = pool.parts(batch, self._schedule.nanoseconds(self.dtype.itemsize), torch.get_num_threads())
         outputs = [self._output(operand, batch, len(ranges)) for operand in self.plan.outputs]
         if batch:
             self._run(inputs, outputs, ranges)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from tpregistry.backend import Kernel
 from tpregistry.plan.channelwise import Channelwise, Mix
 from tpregistry.plan.scaling import Scaling
 from tpregistry_cg.arrays import Array, Arrays, flat
@@ -14,10 +16,15 @@ Function = Callable[..., Array]
 class Mixed:
     """Made of differentiable functions: gathers, the inner product, and matrix products over channels.
 
-    ``inner`` is the inner product; ``scalings`` are functions of (vectors, scalars, flat weights) in the order of the split.
+    ``forward`` is the kernel of the inner product, ``inner`` its differentiable function; ``scalings`` are functions of (vectors,
+    scalars, flat weights) in the order of the split.
     """
 
-    def __init__(self, split: Channelwise, size: int, arrays: Arrays, inner: Function, scalings: Sequence[Function]) -> None:
+    def __init__(
+        self, split: Channelwise, size: int, arrays: Arrays, forward: Kernel, inner: Function, scalings: Sequence[Function]
+    ) -> None:
+        self.forward: Any = forward
+        self.engine = f"{forward.engine} + {arrays.engine}" if split.inner.paths else arrays.engine
         self._split, self._size, self._arrays, self._inner = split, size, arrays, inner
         self._scalings = list(zip(split.scalings, scalings, strict=True))
         self._x, self._y = (None if index is None else arrays.index(index) for index in (split.x, split.y))
@@ -27,6 +34,10 @@ class Mixed:
         found = self._products(x, y, w) if self._split.inner.paths else []
         found += [(part.out, _scaled(part, function, x, y, w)) for part, function in self._scalings]
         return self._assembled(found, x)
+
+    def sources(self, derivatives: int) -> dict[str, str]:
+        """Of the product channel by channel."""
+        return self.forward.sources(derivatives)
 
     def _products(self, x: Array, y: Array, w: Array) -> list[tuple[slice, Array]]:
         """Summands of the output from the inner product, and their places."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from tpregistry.plan import plan_tensor_product
-from tpregistry.plan.channelwise import Channelwise, channelwise
+from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.scaling import Scaling
 from tpregistry.problem import Problem
 from tpregistry.torch.differentiable import differentiable
@@ -17,11 +17,15 @@ from tpregistry_cg.llvm.mixed import Mixed
 from tpregistry_cg.llvm.scaling import ScalingKernel
 
 
-def build(problem: Problem) -> Forward | MixedProduct:
+def build(problem: Problem) -> Forward | Mixed:
     """The kernel of a problem."""
     split = channelwise(problem)
     forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype))
-    return forward if split.whole else MixedProduct(split, forward, problem)
+    if split.whole:
+        return forward
+    scalings = [_scaling(part) for part in split.scalings]
+    arrays = arrays_of("torch", problem.dtype, "cpu")
+    return Mixed(split, problem.irreps_out.dim, arrays, forward, differentiable(forward), scalings)
 
 
 class Forward(CompiledPlan):
@@ -30,19 +34,6 @@ class Forward(CompiledPlan):
     def __call__(self, *operands: Tensor) -> Tensor:  # type: ignore[override]
         """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
         return super().__call__(*operands)[0]
-
-
-class MixedProduct(Mixed):
-    """A product whose channels are mixed: see `mixed`."""
-
-    def __init__(self, split: Channelwise, forward: Forward, problem: Problem) -> None:
-        self.engine, self.forward = (f"{forward.engine} + torch" if split.inner.paths else "torch"), forward
-        scalings = [_scaling(part) for part in split.scalings]
-        super().__init__(split, problem.irreps_out.dim, arrays_of("torch", problem.dtype, "cpu"), differentiable(forward), scalings)
-
-    def sources(self, derivatives: int) -> dict[str, str]:
-        """Of the product channel by channel."""
-        return self.forward.sources(derivatives)
 
 
 def _scaling(part: Scaling) -> Callable[..., Tensor]:

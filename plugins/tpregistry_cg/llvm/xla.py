@@ -15,7 +15,7 @@ import numpy as np
 from tpregistry.jax.primitive import call
 from tpregistry.machine import cores
 from tpregistry.plan import Plan, plan_tensor_product
-from tpregistry.plan.channelwise import Channelwise, channelwise
+from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.scaling import Scaling
 from tpregistry.plan.schedule import Schedule, schedule
 from tpregistry.problem import Problem
@@ -23,9 +23,10 @@ from tpregistry.store import open_code
 from tpregistry_cg.arrays import arrays_of, flat
 from tpregistry_cg.llvm import compiler
 from tpregistry_cg.llvm.emitter import emit
-from tpregistry_cg.llvm.handler import LIBC, handler, row_bytes
+from tpregistry_cg.llvm.handler import handler, row_bytes
 from tpregistry_cg.llvm.mixed import Mixed
 from tpregistry_cg.llvm.pool import parts
+from tpregistry_cg.llvm.team import LIBC
 
 Array = jax.Array
 _REAL = {"float32": "float", "float64": "double"}
@@ -53,7 +54,7 @@ class Target:
         batch = next(len(x) for x, operand in zip(operands, self.plan.inputs, strict=True) if operand.batched)
         if not batch:
             return tuple(jax.numpy.zeros((0, o.size) if o.batched else (o.size,), dtype) for o in self.plan.outputs)
-        count = len(parts(batch, nanoseconds(self.schedule, self.itemsize), cores()))
+        count = len(parts(batch, self.schedule.nanoseconds(self.itemsize), cores()))
         shapes = [jax.ShapeDtypeStruct((batch if o.batched else count, o.size), dtype) for o in self.plan.outputs]
         rows = jax.ShapeDtypeStruct((count, self.row), np.uint8)
         results = jax.ffi.ffi_call(self.name, [*shapes, rows])(*operands)
@@ -64,13 +65,6 @@ class Target:
 def target(plan: Plan, dtype: str) -> Target:
     """Compiled when it is first lowered."""
     return Target(plan, dtype)
-
-
-def nanoseconds(plan_schedule: Schedule, itemsize: int) -> float:
-    """A sample's time on one core, roughly: arithmetic and traffic, of which the slower counts."""
-    plan = plan_schedule.plan
-    numbers = sum(operand.size for operand in plan.inputs + plan.outputs if operand.batched)
-    return max(plan_schedule.operations / 25, numbers * itemsize / 15)
 
 
 @cache
@@ -109,11 +103,14 @@ def _register(name: str, source: str) -> None:
         _registered.add(name)
 
 
-def build(problem: Problem) -> XlaProduct | XlaMixed:
+def build(problem: Problem) -> XlaProduct | Mixed:
     """The kernel of a problem, for JAX."""
     split = channelwise(problem)
     forward = XlaProduct(split.inner)
-    return forward if split.whole else XlaMixed(split, forward, problem)
+    if split.whole:
+        return forward
+    scalings = [partial(_scaling, part) for part in split.scalings]
+    return Mixed(split, problem.irreps_out.dim, arrays_of("jax", problem.dtype, "cpu"), forward, forward, scalings)
 
 
 class XlaProduct:
@@ -136,19 +133,6 @@ class XlaProduct:
             found[name] = f"{compiled.schedule}\n\n{compiled.source}"
             plan = plan.vjp()
         return found
-
-
-class XlaMixed(Mixed):
-    """A product whose channels are mixed: see `mixed`."""
-
-    def __init__(self, split: Channelwise, forward: XlaProduct, problem: Problem) -> None:
-        self.engine, self.forward = (f"{forward.engine} + XLA" if split.inner.paths else "XLA"), forward
-        scalings = [partial(_scaling, part) for part in split.scalings]
-        super().__init__(split, problem.irreps_out.dim, arrays_of("jax", problem.dtype, "cpu"), forward, scalings)
-
-    def sources(self, derivatives: int) -> dict[str, str]:
-        """Of the product channel by channel."""
-        return self.forward.sources(derivatives)
 
 
 def _scaling(part: Scaling, vectors: Array, scalars: Array, weights: Array) -> Array:
