@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from numpy.typing import NDArray
 
 from tpregistry.backend import Kernel
+from tpregistry.graph import Edges
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -17,10 +18,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Operands:
-    """Inputs of one evaluation in float64: x, y, w; g is the cotangent of out; a, b, c those of dx, dy, dw."""
+    """Inputs of one evaluation in float64: x, y, w; g is the cotangent of out; a, b, c those of dx, dy, dw.
+
+    In a convolution those of x and out have a row per node, those of y and w one per edge of the ``graph``.
+    """
 
     values: dict[str, Array]
     strided: bool = False
+    graph: Edges | None = None
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ _LETTERS = {
 ORDERS = (0, 1, 2)
 """Of derivatives: evaluation; forces, or training on energies; training on forces."""
 
+OPERATIONS = ("tensor_product", "tensor_product_conv")
+
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
@@ -79,7 +81,11 @@ class Path:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is asked of a backend. Raises ValueError where the paths do not fit the irreps."""
+    """What is asked of a backend. Raises ValueError where the paths do not fit the irreps.
+
+    ``batch`` are samples; for a `tensor_product_conv` (gather, product, sum into receivers) they are edges, and ``nodes`` says
+    how many receive; 0 elsewhere.
+    """
 
     irreps_in1: Irreps
     irreps_in2: Irreps
@@ -90,13 +96,14 @@ class Problem:
     derivatives: int = 2
     batch: int = 1024
     operation: str = "tensor_product"
-    graph: str | None = None
+    nodes: int = 0
     execution: str = "eager"
     deterministic: bool = False
     precision: str = "highest"
 
     def __post_init__(self) -> None:
         _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: use one of {', '.join(DTYPES)}")
+        _require(self.operation in OPERATIONS, f"operation {self.operation!r}: use one of {', '.join(OPERATIONS)}")
         _require(self.derivatives in ORDERS, f"derivatives must be 0, 1 or 2, not {self.derivatives}")
         for number, path in enumerate(self.paths):
             _check_path(self, number, path)
@@ -131,10 +138,20 @@ class Problem:
         sizes = {"u": u, "v": v, "w": w, "q": u * (v - 1) // 2 if u else 0}
         return tuple(sizes[letter] for letter in path.mode.letters[2])
 
+    @property
+    def convolves(self) -> bool:
+        """Whether samples are edges of a graph: x is gathered from their senders, out summed into their receivers."""
+        return self.operation == "tensor_product_conv"
+
+    @cached_property
+    def product(self) -> Problem:
+        """What is computed for each edge of a convolution; a product itself."""
+        return self.at(operation="tensor_product", nodes=0) if self.convolves else self
+
     @cached_property
     def is_scaling(self) -> bool:
         """Whether every path only multiplies by a scalar, copy by copy (gates, norms): no accelerator can win there."""
-        return all(path.mode is Mode.UUU and 0 in self.degrees(path)[:2] for path in self.paths)
+        return not self.convolves and all(path.mode is Mode.UUU and 0 in self.degrees(path)[:2] for path in self.paths)
 
     def at(self, **changes: Any) -> Problem:
         """The same problem with other fields."""
@@ -169,7 +186,9 @@ class Problem:
     def __str__(self) -> str:
         modes = "+".join(sorted({path.mode.value for path in self.paths})) or "no path"
         irreps = f"{_short(self.irreps_in1)} x {_short(self.irreps_in2)} -> {_short(self.irreps_out)}"
-        return f"{irreps} [{len(self.paths)} paths {modes}] {self.dtype} d{self.derivatives} B~{self.batch}"
+        size = f"E~{self.batch} N~{self.nodes}" if self.convolves else f"B~{self.batch}"
+        kind = "conv of " if self.convolves else ""
+        return f"{kind}{irreps} [{len(self.paths)} paths {modes}] {self.dtype} d{self.derivatives} {size}"
 
 
 def bucket(batch: int) -> int:

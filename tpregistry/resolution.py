@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from tpregistry import discovery
 from tpregistry.backend import Kernel, Reason
+from tpregistry.building import build
 from tpregistry.decision import Decision
 from tpregistry.errors import NotTuned, Unsupported
 from tpregistry.frame import Frame, Host
@@ -136,7 +137,7 @@ class Resolution:
 
     def build(self, name: str) -> Kernel:
         """The kernel of an able backend; raises what its plugin raises."""
-        return self.contestant(name).backend.build(self.problem, self.device, self.frame.name)
+        return build(self.contestant(name).backend, self.problem, self.device, self.frame.name)
 
     def _checked(self, name: str) -> Entry:
         """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tpregistry.backend import Backend, Face, Reason, Verdict
+from tpregistry.building import asked_of
 from tpregistry.discovery import Plugin
 from tpregistry.problem import Problem
 from tpregistry.select import Candidate
@@ -24,11 +25,12 @@ def verdict_of(
     backend: Backend, problem: Problem, framework: str, device: str, host: str, trouble: tuple[Reason, ...] = ()
 ) -> Verdict:
     """What its face says and, where that and ``trouble`` are no reason against, what its `supports` says."""
-    reasons = (*trouble, *_misfits(backend.face, problem, framework, host))
+    asked = asked_of(backend.face, problem)
+    reasons = (*trouble, *_misfits(backend.face, asked, framework, host))
     if reasons:
         return Verdict(reasons)
     try:
-        verdict = backend.supports(problem, device, framework)
+        verdict = backend.supports(asked, device, framework)
         return Verdict(tuple(verdict.reasons), verdict.build_seconds)
     except Exception as error:  # a plugin may raise anything; it is left out with its reason
         return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))

@@ -10,6 +10,9 @@ from tpregistry.errors import Unsupported
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
 
+NODES = 64
+"""Receivers of a convolution that is tuned before it has seen a graph: 16 neighbours each, for the usual 1024 edges."""
+
 TESTED = ("0.4.4", "0.6")
 BEYOND = "TorchScript and compiled models, and those of torch.package (NequIP's .nequip.zip), bring their own copy of e3nn"
 """What a patched class does not reach; `tpregistry doctor` says it."""
@@ -53,14 +56,26 @@ class Adapter:
     def problems(self, module: Any) -> Iterator[tuple[Problem, Host]]:
         """Every problem in a module, each with the module's own code for it; those that cannot be read are left out."""
         from tpregistry.torch.binding import Unreadable
+        from tpregistry.torch.layers import TensorProductConv
         from tpregistry_e3nn.host import host_of, problem_of
 
         for child in module.modules():
-            if isinstance(child, _tensor_product()):
+            convolves = isinstance(child, TensorProductConv)
+            if convolves or isinstance(child, _tensor_product()):
                 try:
-                    yield problem_of(child), host_of(child)
+                    problem = problem_of(child.tp if convolves else child)
                 except Unreadable:
                     continue
+                form = problem.at(operation="tensor_product_conv", nodes=NODES) if convolves else problem
+                yield form, host_of(child.tp if convolves else child, convolves)
+
+    def hook(self, module: Any) -> Any:
+        """How a module of this host is accelerated. Raises TypeError for any other."""
+        from tpregistry_e3nn.forward import HOOK
+
+        if not isinstance(module, _tensor_product()):
+            raise TypeError(f"a {type(module).__name__} is no e3nn TensorProduct")
+        return HOOK
 
     def host(self, problem: Problem, device: str) -> Host:
         """e3nn's code for a problem that comes without a module. Raises Unsupported where e3nn has no such module."""

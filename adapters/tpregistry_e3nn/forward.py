@@ -5,6 +5,7 @@ and exported programs hold nothing of ours.
 """
 # No `from __future__ import annotations` here: TorchScript evaluates the annotations of `forward`.
 
+from collections.abc import Callable
 from typing import Any, Optional
 
 import torch
@@ -27,7 +28,15 @@ class TensorProductHook(Hook):
 
     def host(self, module: Any, problem: Problem) -> Host:
         """See `host.host_of`."""
-        return host_of(module)
+        return host_of(module, problem.convolves)
+
+    def own(self, module: Any) -> Callable[..., torch.Tensor]:
+        """What e3nn has generated for it."""
+        return module._compiled_main_left_right
+
+    def weights(self, module: Any, given: torch.Tensor | None) -> torch.Tensor:
+        """As e3nn sees them: those given, or the module's own."""
+        return module._get_weights(given)
 
 
 HOOK = TensorProductHook()

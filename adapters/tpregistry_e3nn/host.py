@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 
+from tpregistry.backend import Kernel
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
+from tpregistry.torch.convolution import Unfused
 from tpregistry_e3nn import NAME
 from tpregistry_e3nn.describe import MAIN, describe
 
@@ -25,18 +27,20 @@ class ModuleKernel:
         return self._main(x, y, w)
 
 
-def host_of(module: Any) -> Host:
+def host_of(module: Any, convolves: bool = False) -> Host:
     """The live module as the host; the reference is the float64 copy of its code, rounded coefficients and all.
 
     Its weights are not copied: in a replica of DataParallel they are no leaves, which torch refuses to copy.
     """
     main = getattr(module, MAIN)
-    return Host(NAME, ModuleKernel(main), lambda: ModuleKernel(copy.deepcopy(main).double()))
+    form = Unfused if convolves else lambda kernel: kernel
+    return Host(NAME, form(ModuleKernel(main)), lambda: form(ModuleKernel(copy.deepcopy(main).double())))
 
 
-def kernel_for(problem: Problem, device: str) -> ModuleKernel:
-    """e3nn's code for a problem that comes without a module."""
-    return ModuleKernel(getattr(_module_for(problem, device), MAIN))
+def kernel_for(problem: Problem, device: str) -> Kernel:
+    """e3nn's code for a problem that comes without a module; around it torch's gather and sum where it is a convolution."""
+    kernel = ModuleKernel(getattr(_module_for(problem.product, device), MAIN))
+    return Unfused(kernel) if problem.convolves else kernel
 
 
 def _module_for(problem: Problem, device: str) -> Any:

@@ -11,6 +11,7 @@ import jax
 from e3nn_jax.legacy import FunctionalTensorProduct
 
 from tpregistry.frame import Host
+from tpregistry.jax.convolution import Unfused
 from tpregistry.problem import Problem
 from tpregistry_e3nn_jax import NAME
 from tpregistry_e3nn_jax.coefficients import scale
@@ -45,7 +46,10 @@ def as_host(function: Callable[[Array, Array, Array], Array]) -> Host:
 
 @lru_cache(maxsize=256)
 def host_of(problem: Problem) -> Host:
-    """e3nn-jax's code for a problem that comes without a call."""
+    """e3nn-jax's code for a problem that comes without a call; around it JAX's gather and sum where it is a convolution."""
+    if problem.convolves:
+        kernel = Unfused(host_of(problem.product).kernel)
+        return Host(NAME, kernel, lambda: kernel)
     irreps = tuple(e3nn.Irreps(str(rep)) for rep in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out))
     instructions: Any = [(p.i_in1, p.i_in2, p.i_out, p.mode.value, p.has_weight) for p in problem.paths]
     product = FunctionalTensorProduct(irreps[0], irreps[1], irreps[2], instructions)

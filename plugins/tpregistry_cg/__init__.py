@@ -5,6 +5,7 @@ This module is the light face: kernels are imported when they are built.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 from tpregistry.backend import Face, Kernel, Reason, Verdict
@@ -56,7 +57,10 @@ def _compile_seconds(problem: Problem) -> float:
 class CgLlvm:
     """Compiled for the problem and this CPU: y hoisted into matrices, channels as vector lanes, all gradients in one sweep."""
 
-    face = _face("cg-llvm", "compiled for the problem by LLVM, all gradients in one sweep (CPU)", "llvmlite")
+    face = replace(
+        _face("cg-llvm", "compiled for the problem by LLVM, all gradients in one sweep (CPU)", "llvmlite"),
+        operations=("tensor_product", "tensor_product_conv"),
+    )
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """float32 and float64 on a CPU; all modes."""

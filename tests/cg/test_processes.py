@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.signals import heeding_interrupts
+
 PROGRAM = """
 import os, sys, time
 import torch
@@ -151,6 +153,7 @@ def test_an_interrupt_while_compiling_ends_the_program_and_leaves_the_cache_good
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heeding_interrupts,
     )
     assert process.stdout is not None
     process.stdout.readline()

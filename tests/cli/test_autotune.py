@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.cli.conftest import clean_environment
+from tests.signals import heeding_interrupts
 from tpregistry.cli.autotune_command import variables
 from tpregistry.cli.tuned import exit_code
 from tpregistry.from_irreps import problem_from_irreps
@@ -125,7 +126,14 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path):
     command = [sys.executable, "-m", "tpregistry.cli", "autotune", "two.json", "--json"]
     environ = clean_environment(tmp_path)
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heeding_interrupts,
     ) as process:
         assert process.stderr is not None
         assert "2x0e" in process.stderr.readline()

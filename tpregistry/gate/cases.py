@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tpregistry.frame import Array, Operands
+from tpregistry.graph import Edges
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
 
@@ -35,7 +36,7 @@ def cases(problem: Problem, seed: int, bucket_tiles: int) -> list[Case]:
         Case("repeated", main, order),
         Case("one sample", draw(problem, 1, seed + 1), order),
         Case("no sample", draw(problem, 0, seed + 2), order),
-        Case("strided", Operands(main.values, strided=True), order),
+        Case("strided", replace(main, strided=True), order),
         *(Case(f"scale {scale:g}", _scaled(problem, main, scale), order) for scale in _scales(problem)),
         Case("rotated", _turned(problem, main, inversion=False), order),
         Case("inverted", _turned(problem, main, inversion=True), order),
@@ -46,16 +47,17 @@ def cases(problem: Problem, seed: int, bucket_tiles: int) -> list[Case]:
 
 
 def filled(problem: Problem, operands: Operands) -> Operands:
-    """The same samples followed by others of no weight, up to those of the main case.
+    """The same samples followed by others of no weight, up to those of the main case; graphs stay as they are.
 
     Zero cotangents contribute nothing to sums over samples, and frameworks that compile for a batch do so once.
     """
+    if problem.convolves:
+        return operands
     main = draw(problem, ODD, 0).values
     padding = {name: value if name in ("x", "y", "w") else np.zeros_like(value) for name, value in main.items()}
     shared = ("w", "c") if problem.shared_weights else ()
-    return Operands(
-        {n: v if n in shared else np.concatenate([v, padding[n][len(v) :]]) for n, v in operands.values.items()}, operands.strided
-    )
+    values = {n: v if n in shared else np.concatenate([v, padding[n][len(v) :]]) for n, v in operands.values.items()}
+    return replace(operands, values=values)
 
 
 def fitting_batch(problem: Problem, batch: int, free_bytes: int) -> int:
@@ -71,11 +73,23 @@ def draw(problem: Problem, batch: int, seed: int) -> Operands:
     generator = np.random.default_rng(seed)
     sizes = {"x": problem.irreps_in1.dim, "y": problem.irreps_in2.dim, "w": problem.weight_numel, "g": problem.irreps_out.dim}
     sizes |= {"a": sizes["x"], "b": sizes["y"], "c": sizes["w"]}
+    edges = draw_edges(problem, batch, generator) if problem.convolves else None
+    rows = dict.fromkeys(sizes, batch)
+    if edges is not None:
+        rows |= {"x": edges.sending, "a": edges.sending, "g": edges.nodes}
     values = {}
     for name, size in sizes.items():
         shared = name in ("w", "c") and problem.shared_weights
-        values[name] = round_to(generator.standard_normal((size,) if shared else (batch, size)), problem.dtype)
-    return Operands(values)
+        values[name] = round_to(generator.standard_normal((size,) if shared else (rows[name], size)), problem.dtype)
+    return Operands(values, graph=edges)
+
+
+def draw_edges(problem: Problem, count: int, generator: np.random.Generator) -> Edges:
+    """As many edges per receiver as the problem has, in no order, some of them twice; more senders than receivers, as where
+    a process holds copies of its neighbours' atoms. A few nodes have no edge."""
+    nodes = max(3, round(count * problem.nodes / max(1, problem.batch)))
+    sending = nodes + 2
+    return Edges(generator.integers(0, sending - 1, count), generator.integers(0, nodes - 1, count), sending, nodes)
 
 
 def round_to(array: Array, dtype: str) -> Array:
@@ -94,7 +108,7 @@ def _scales(problem: Problem) -> tuple[float, float]:
 
 def _scaled(problem: Problem, main: Operands, scale: float) -> Operands:
     scaled = {name: round_to(main.values[name] * scale, problem.dtype) for name in ("x", "y")}
-    return Operands(main.values | scaled)
+    return replace(main, values=main.values | scaled)
 
 
 def _turned(problem: Problem, main: Operands, inversion: bool) -> Operands:
@@ -102,7 +116,7 @@ def _turned(problem: Problem, main: Operands, inversion: bool) -> Operands:
     for name, irreps in (("x", problem.irreps_in1), ("y", problem.irreps_in2)):
         matrix = irreps_matrix(irreps, turn_vector(inversion), inversion)
         turned[name] = round_to(main.values[name] @ matrix.T, problem.dtype)
-    return Operands(main.values | turned)
+    return replace(main, values=main.values | turned)
 
 
 def turn_vector(inversion: bool) -> Array:
@@ -112,4 +126,5 @@ def turn_vector(inversion: bool) -> Array:
 
 def _tiled(problem: Problem, main: Operands, tiles: int) -> Operands:
     shared = ("w", "c") if problem.shared_weights else ()
-    return Operands({name: value if name in shared else np.tile(value, (tiles, 1)) for name, value in main.values.items()})
+    values = {name: value if name in shared else np.tile(value, (tiles, 1)) for name, value in main.values.items()}
+    return Operands(values, graph=main.graph.tiled(tiles) if main.graph else None)

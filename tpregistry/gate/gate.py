@@ -100,6 +100,8 @@ class Yardstick:
         """The host on a case, always at the batch of the main one: what it gives for a sample depends on no other."""
         whole = replace(case, operands=filled(self.problem, case.operands))
         values, count = self.observe(kernel, whole, dtype).values, len(case.operands.values["x"])
+        if whole.operands is case.operands:
+            return values
         return {name: value if self._summed(name) else value[:count] for name, value in values.items()}
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import jax
@@ -14,6 +14,7 @@ from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Observed, Operands
 from tpregistry.isolation import isolated
+from tpregistry.jax.convolution import Graph
 from tpregistry.jax.differentiable import differentiable
 from tpregistry.processes import launched
 
@@ -46,11 +47,12 @@ class JaxFrame:
         arrays = _arrays(operands, dtype, device)
         before = {name: np.array(array) for name, array in arrays.items()}
         evaluate = _evaluator(kernel, order, device)
-        values = evaluate(*arrays.values())
+        edges = _graph(operands)
+        values = evaluate(edges, *arrays.values())
         faults = _output_faults(values["out"], arrays["g"])
         kept = {name: np.array(value) for name, value in values.items()}
         if not faults:
-            jax.block_until_ready(evaluate(*(2 * array for array in arrays.values())))
+            jax.block_until_ready(evaluate(edges, *(2 * array for array in arrays.values())))
             again = np.array_equal(kept["out"], np.array(values["out"]), equal_nan=True)
             faults += [] if again else ["returns memory that the next call overwrites"]
         faults += [f"changes its input {name}" for name in arrays if not np.array_equal(np.array(arrays[name]), before[name])]
@@ -60,7 +62,7 @@ class JaxFrame:
         """Forward; forward and backward; or the pattern of training on forces (dy, then all gradients)."""
         arrays = _arrays(operands, dtype, device)
         function = _pattern(kernel, order)
-        inputs = [arrays[name] for name in (*NAMES, "g", "b")]
+        inputs = [_graph(operands), *(arrays[name] for name in (*NAMES, "g", "b"))]
 
         def once() -> None:
             jax.block_until_ready(function(*inputs))
@@ -78,19 +80,31 @@ def _arrays(operands: Operands, dtype: str, device: str) -> dict[str, jax.Array]
     return {name: jnp.array(operands.values[name], dtype=dtype, copy=True) for name in (*NAMES, "g", "a", "b", "c")}
 
 
+def _graph(operands: Operands) -> Graph | None:
+    if operands.graph is None:
+        return None
+    return Graph(jnp.asarray(operands.graph.senders), jnp.asarray(operands.graph.receivers), operands.graph.nodes)
+
+
+def _function(kernel: Kernel, graph: Graph | None) -> Callable[..., Any]:
+    """The kernel as a function of x, y and w; a convolution's is that of a graph."""
+    return differentiable(kernel) if graph is None else partial(differentiable(kernel), graph=graph)
+
+
 @lru_cache(maxsize=64)
 def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[str, Any]]:
-    """out, its gradients and theirs, of x, y, w, g, a, b, c, as one program; out alone where it is not of the right shape.
+    """out, its gradients and theirs, of a graph or None, x, y, w, g, a, b, c, as one program; out alone where its shape is wrong.
 
     On a CPU it is compiled without optimising machine code, which takes half of the time: numbers are checked here, speed
     is measured in programs of their own.
     """
-    function = differentiable(kernel)
 
-    def first(x: Any, y: Any, w: Any, g: Any) -> Any:
-        return jax.vjp(function, x, y, w)[1](g)
+    def evaluate(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any, c: Any) -> dict[str, Any]:
+        function = _function(kernel, graph)
 
-    def evaluate(x: Any, y: Any, w: Any, g: Any, a: Any, b: Any, c: Any) -> dict[str, Any]:
+        def first(x: Any, y: Any, w: Any, g: Any) -> Any:
+            return jax.vjp(function, x, y, w)[1](g)
+
         values = {"out": function(x, y, w)}
         if order == 0 or getattr(values["out"], "shape", None) != g.shape or values["out"].dtype != g.dtype:
             return values
@@ -103,16 +117,16 @@ def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[st
 
 @lru_cache(maxsize=64)
 def _pattern(kernel: Kernel, order: int) -> Callable[..., Any]:
-    function = differentiable(kernel)
+    def forward(graph: Any, x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+        return _function(kernel, graph)(x, y, w)
 
-    def forward(x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
-        return function(x, y, w)
-
-    def backward(x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
-        out, pull = jax.vjp(function, x, y, w)
+    def backward(graph: Any, x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+        out, pull = jax.vjp(_function(kernel, graph), x, y, w)
         return out, pull(g)
 
-    def force(x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+    def force(graph: Any, x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+        function = _function(kernel, graph)
+
         def out_and_dy(x: Any, y: Any, w: Any) -> Any:
             out, pull = jax.vjp(lambda y: function(x, y, w), y)
             return out, pull(g)[0]

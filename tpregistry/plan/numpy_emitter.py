@@ -6,21 +6,37 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tpregistry.graph import Edges
 from tpregistry.plan.plan import Array, Operand, Plan, Segment, Term
 
 
 def emit_numpy(plan: Plan) -> Callable[..., tuple[Array, ...]]:
-    """A function of the plan's inputs, in order, that returns its outputs; computes in the dtype of the inputs."""
+    """A function of the plan's inputs, in order, that returns its outputs; computes in the dtype of the inputs.
 
-    def run(*arrays: Array) -> tuple[Array, ...]:
-        inputs = dict(zip((operand.name for operand in plan.inputs), arrays, strict=True))
+    With operands at the nodes of a graph it takes that too.
+    """
+
+    def run(*arrays: Array, graph: Edges | None = None) -> tuple[Array, ...]:
+        inputs = {operand.name: _gathered(operand, array, graph) for operand, array in zip(plan.inputs, arrays, strict=True)}
         batch = next(len(inputs[operand.name]) for operand in plan.inputs if operand.batched)
         outputs = {operand.name: _zeros(operand, batch, arrays[0].dtype) for operand in plan.outputs}
         for term in plan.terms:
             _add(plan, term, inputs, outputs)
-        return tuple(outputs.values())
+        return tuple(_summed(operand, outputs[operand.name], graph) for operand in plan.outputs)
 
     return run
+
+
+def _gathered(operand: Operand, array: Array, graph: Edges | None) -> Array:
+    return array[graph.at(operand.site)] if graph is not None and operand.site else array
+
+
+def _summed(operand: Operand, array: Array, graph: Edges | None) -> Array:
+    if graph is None or not operand.site:
+        return array
+    nodes = np.zeros((graph.count(operand.site), operand.size), array.dtype)
+    np.add.at(nodes, graph.at(operand.site), array)
+    return nodes
 
 
 def _zeros(operand: Operand, batch: int, dtype: np.dtype) -> Array:

@@ -7,7 +7,7 @@ its factors, so the vector-Jacobian product of a plan is again a plan, and all o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,11 +18,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Operand:
-    """A named array of shape (batch, size), or (size,) where it is shared by all samples."""
+    """A named array of shape (batch, size), or (size,) where it is shared by all samples.
+
+    With a ``site`` ("sender", "receiver") it has a row per node: samples are edges, which read that row of their sender or
+    receiver, or are summed into it.
+    """
 
     name: str
     size: int
     batched: bool = True
+    site: str = ""
+
+    def renamed(self, name: str) -> Operand:
+        """Another array of the same shape."""
+        return replace(self, name=name)
 
 
 @dataclass(frozen=True)
@@ -116,9 +125,9 @@ class Plan:
 
         The cotangent of an operand ``x`` is called ``dx``; a cotangent that comes in is primed where that name is taken.
         """
-        cotangents = tuple(Operand(self._fresh(f"d{o.name}"), o.size, o.batched) for o in self.outputs)
+        cotangents = tuple(o.renamed(self._fresh(f"d{o.name}")) for o in self.outputs)
         incoming = {o.name: c.name for o, c in zip(self.outputs, cotangents, strict=True)}
-        gradients = tuple(Operand(f"d{o.name}", o.size, o.batched) for o in self.inputs)
+        gradients = tuple(o.renamed(f"d{o.name}") for o in self.inputs)
         terms = (
             term.transposed(position, incoming[term.target.operand]) for term in self.terms for position in range(len(term.factors))
         )
@@ -137,8 +146,8 @@ class Plan:
 
         The tangent of an operand ``x`` is called ``tx``.
         """
-        moving = {o.name: Operand(f"t{o.name}", o.size, o.batched) for o, g in zip(self.inputs, given, strict=True) if g}
-        outputs = tuple(Operand(f"t{o.name}", o.size, o.batched) for o in self.outputs)
+        moving = {o.name: o.renamed(f"t{o.name}") for o, g in zip(self.inputs, given, strict=True) if g}
+        outputs = tuple(o.renamed(f"t{o.name}") for o in self.outputs)
         terms = (
             term.moved(position, moving[factor.operand].name)
             for term in self.terms
@@ -164,7 +173,7 @@ class Plan:
     def with_samples(self, batched: tuple[bool, ...]) -> Plan:
         """The same function where the inputs, then the outputs, so marked have a row for each sample."""
         changed = iter(batched)
-        rows = [tuple(Operand(o.name, o.size, next(changed)) for o in group) for group in (self.inputs, self.outputs)]
+        rows = [tuple(replace(o, batched=next(changed)) for o in group) for group in (self.inputs, self.outputs)]
         return Plan(rows[0], rows[1], self.terms)
 
     def _fresh(self, name: str) -> str:
@@ -174,10 +183,14 @@ class Plan:
 
     def __str__(self) -> str:
         def describe(operands: tuple[Operand, ...]) -> str:
-            return ", ".join(f"{o.name}({'batch, ' if o.batched else ''}{o.size})" for o in operands)
+            return ", ".join(f"{o.name}({_rows(o)}{o.size})" for o in operands)
 
         head = f"plan {describe(self.inputs)} -> {describe(self.outputs)}, {len(self.terms)} terms"
         return "\n  ".join([head, *map(str, self.terms)])
+
+
+def _rows(operand: Operand) -> str:
+    return f"{operand.site}s, " if operand.site else "batch, " if operand.batched else ""
 
 
 def _renamed(segment: Segment, operand: str) -> Segment:

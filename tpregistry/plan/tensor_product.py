@@ -1,4 +1,4 @@
-"""The plan of a `tensor_product` problem: one trilinear term per path."""
+"""The plan of a `tensor_product` or `tensor_product_conv` problem: one trilinear term per path."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from tpregistry.so3 import rounded_wigner_3j
 def plan_tensor_product(problem: Problem) -> Plan:
     """``out_k += coefficient * w * C_ijk x_i y_j`` per path, in all eight connection modes; operands x, y, w and out.
 
-    Paths with no copies contribute nothing and are left out.
+    Paths with no copies contribute nothing and are left out. For a convolution, x lies at senders and out at receivers.
     """
+    sender, receiver = ("sender", "receiver") if problem.convolves else ("", "")
     inputs = (
-        Operand("x", problem.irreps_in1.dim),
+        Operand("x", problem.irreps_in1.dim, site=sender),
         Operand("y", problem.irreps_in2.dim),
         Operand("w", problem.weight_numel, batched=not problem.shared_weights),
     )
     terms = (_term(problem, number) for number, shape in enumerate(problem.path_shapes) if 0 not in shape)
-    return Plan(inputs, (Operand("out", problem.irreps_out.dim),), tuple(terms))
+    return Plan(inputs, (Operand("out", problem.irreps_out.dim, site=receiver),), tuple(terms))
 
 
 def _term(problem: Problem, number: int) -> Term:

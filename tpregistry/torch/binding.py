@@ -19,6 +19,7 @@ from tpregistry.frame import Host
 from tpregistry.problem import Problem, bucket
 from tpregistry.settings import override, process_settings
 from tpregistry.torch.differentiable import differentiable
+from tpregistry.torch.graph import Graph
 from tpregistry.torch.guard import left_to_host
 
 Tensor = torch.Tensor
@@ -68,6 +69,14 @@ class Hook:
         """The module's own code, at the problem's dtype and in float64."""
         raise NotImplementedError
 
+    def own(self, module: Any) -> Callable[..., Tensor]:
+        """The module's own code as a function of x, y and w."""
+        raise NotImplementedError
+
+    def weights(self, module: Any, given: Tensor | None) -> Tensor:
+        """The weights of a call: those given, or the module's own. Raises what the host raises for others."""
+        raise NotImplementedError
+
     def call(self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """Run the bound kernel for this regime, binding it first where need be; or the host's code by rule."""
         rule = left_to_host(x, y, w)
@@ -79,6 +88,31 @@ class Hook:
         fits = batch and others[0] == batch and (len(weights) == 1 or weights[0] == batch)
         if not (fits and x.dtype == y.dtype == w.dtype):
             return self._call_any_shape(module, bindings, stock, x, y, w)
+        return self._run(module, bindings, batch, 0, stock, x, y, w)
+
+    def convolve(
+        self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor, graph: Graph
+    ) -> Tensor:
+        """The same for a convolution, whose samples are the edges of a graph."""
+        rule = left_to_host(x, y, w) or (None if len(graph) else "empty batch")
+        if rule is not None:
+            session.made.left_to_host[rule] += 1
+            return stock()
+        return self._run(module, bindings, len(graph), bucket(graph.nodes), stock, x, y, w, graph=graph)
+
+    def _run(
+        self,
+        module: Any,
+        bindings: Bindings,
+        batch: int,
+        nodes: int,
+        stock: Callable[[], Tensor],
+        x: Tensor,
+        y: Tensor,
+        w: Tensor,
+        **graph: Graph,
+    ) -> Tensor:
+        """What is bound for this regime, bound now where need be."""
         grad = _grad_enabled() and (x.requires_grad or y.requires_grad or w.requires_grad)
         key = (
             batch.bit_length() >> 1,  # one per bucket, see `problem.bucket`
@@ -87,6 +121,7 @@ class Hook:
             x.device,
             override.get() or process_settings(),  # `settings.current`, without the call
             _deterministic(),
+            nodes,
         )
         found = bindings.bound.get(key)
         if found is None:
@@ -97,7 +132,7 @@ class Hook:
             out = stock()
         else:
             try:
-                out = function(x, y, w)
+                out = function(x, y, w, **graph)
             except Exception as error:
                 out = self._lost(bindings, key, decision, stock, error)
         if grad and bindings.order == 1:
@@ -128,7 +163,7 @@ class Hook:
         settings = key[4]
         try:
             problem = self._problem(module, bindings, key, x, y, w)
-            decision = session.resolve(problem, self.host(module, problem), "torch", str(x.device), settings, x.shape[0])
+            decision = session.resolve(problem, self.host(module, problem), "torch", str(x.device), settings, y.shape[0])
             return (differentiable(decision.kernel) if decision.kernel else None), decision
         except Unreadable as reason:
             return None, _Counting(str(reason))
@@ -145,7 +180,9 @@ class Hook:
             bindings.problem = self._described(module, x.dtype)
         if isinstance(bindings.problem, str):
             raise Unreadable(bindings.problem)
-        changes = {"batch": bucket(x.shape[0]), "derivatives": key[1], "dtype": str(x.dtype).removeprefix("torch.")}
+        changes = {"batch": bucket(y.shape[0]), "derivatives": key[1], "dtype": str(x.dtype).removeprefix("torch.")}
+        if key[6]:
+            changes |= {"operation": "tensor_product_conv", "nodes": key[6]}
         precision = torch.get_float32_matmul_precision()
         return bindings.problem.at(**changes, deterministic=key[5], precision=precision)
 

@@ -15,7 +15,10 @@ Flags = tuple[bool, ...]
 
 
 def differentiable(kernel: Kernel) -> Callable[..., Any]:
-    """A function of the kernel's operands that autograd can differentiate; a kernel without a `vjp` is one already."""
+    """A function of the kernel's operands that autograd can differentiate; a kernel without a `vjp` is one already.
+
+    ``graph`` goes to kernels of convolutions, and to their derivatives.
+    """
     vjp = getattr(kernel, "vjp", None)
     if vjp is None:
         return kernel
@@ -23,18 +26,20 @@ def differentiable(kernel: Kernel) -> Callable[..., Any]:
 
     class Product(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *operands: Tensor) -> Any:
+        def forward(ctx: Any, static: dict[str, Any], *operands: Tensor) -> Any:
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(*operands)
-            results = kernel(*operands)
+            results = kernel(*operands, **static)
+            ctx.static = static
             ctx.shapes = [result.shape for result in (results if isinstance(results, tuple) else (results,))]
             return results
 
         @staticmethod
         def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
-            return gradients(ctx.saved_tensors, cotangents, ctx.shapes, _wanted(ctx))
+            return None, *gradients(ctx.saved_tensors, cotangents, ctx.shapes, _wanted(ctx), ctx.static)
 
-    return Product.apply
+    apply = Product.apply
+    return lambda *operands, **static: apply(static, *operands)
 
 
 class _Gradients:
@@ -44,16 +49,23 @@ class _Gradients:
         self._whole = cache(vjp)
         self._functions: dict[tuple[Flags, Flags] | None, Callable[..., Any]] = {}
 
-    def __call__(self, operands: tuple[Tensor, ...], cotangents: tuple[Tensor | None, ...], shapes: Any, wanted: Flags) -> Any:
+    def __call__(
+        self,
+        operands: tuple[Tensor, ...],
+        cotangents: tuple[Tensor | None, ...],
+        shapes: Any,
+        wanted: Flags,
+        static: dict[str, Any],
+    ) -> Any:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if not any(given) or not any(wanted):
             return (None,) * len(wanted)
         if hasattr(self._whole(), "part"):
             function = self._part((True,) * len(operands) + given, wanted)
-            found = iter(function(*operands, *(c for c in cotangents if c is not None)))
+            found = iter(function(*operands, *(c for c in cotangents if c is not None), **static))
             return tuple(next(found) if want else None for want in wanted)
         filled = (operands[0].new_zeros(s) if c is None else c for c, s in zip(cotangents, shapes, strict=True))
-        return self._function(None, self._whole)(*operands, *filled)
+        return self._function(None, self._whole)(*operands, *filled, **static)
 
     def _part(self, given: Flags, wanted: Flags) -> Callable[..., Any]:
         return self._function((given, wanted), lambda: self._whole().part(given, wanted))  # type: ignore[attr-defined]
@@ -67,7 +79,7 @@ class _Gradients:
 def _wanted(ctx: Any) -> Flags:
     """Whose gradients this run of the engine asks for; ``needs_input_grad`` alone does not know what `grad` was given."""
     nodes = (node for node, _ in ctx.next_functions)
-    return tuple(needs and _runs(node) for needs, node in zip(ctx.needs_input_grad, nodes, strict=True))
+    return tuple(needs and _runs(node) for needs, node in zip(ctx.needs_input_grad[1:], nodes, strict=True))
 
 
 def _runs(node: Any) -> bool:

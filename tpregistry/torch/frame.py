@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from tpregistry.frame import Array, Observed, Operands
 from tpregistry.isolation import isolated
 from tpregistry.processes import launched
 from tpregistry.torch.differentiable import differentiable
+from tpregistry.torch.graph import Graph
 
 T = TypeVar("T")
 Tensor = torch.Tensor
@@ -55,9 +57,10 @@ class TorchFrame:
         """Evaluate out, then dx, dy, dw, then ddx, ddy, ddw, ddg; and look whether inputs were changed or handed back."""
         tensors = _tensors(operands, dtype, device, order > 0)
         before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        function = _function(kernel, operands, device)
         with torch.set_grad_enabled(order > 0):
-            values = _evaluate(differentiable(kernel), tensors, order)
-        faults = _reuse_faults(differentiable(kernel), tensors, values["out"])
+            values = _evaluate(function, tensors, order)
+        faults = _reuse_faults(function, tensors, values["out"])
         faults += [f"changes its input {name}" for name in tensors if not torch.equal(tensors[name].detach(), before[name])]
         faults += _output_faults(values["out"], tensors)
         return Observed({name: _array(value) for name, value in values.items()}, tuple(faults))
@@ -67,7 +70,7 @@ class TorchFrame:
         tensors = _tensors(operands, dtype, device, order > 0)
         inputs = [tensors[name] for name in NAMES]
         pattern = (_forward, _backward, _force)[order]
-        function = differentiable(kernel)
+        function = _function(kernel, operands, device)
         wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
 
         def once() -> None:
@@ -82,6 +85,15 @@ class TorchFrame:
         if torch.device(device).type == "cuda":
             return torch.cuda.mem_get_info(device)[0]
         return machine.free_bytes()
+
+
+def _function(kernel: Kernel, operands: Operands, device: str) -> Callable[..., Tensor]:
+    """The kernel as a function of x, y and w; a convolution's is that of these operands' graph."""
+    if operands.graph is None:
+        return differentiable(kernel)
+    edges = operands.graph
+    senders, receivers = (torch.from_numpy(index).to(device) for index in (edges.senders, edges.receivers))
+    return partial(differentiable(kernel), graph=Graph(senders, receivers, edges.sending, edges.nodes))
 
 
 def _forward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tpregistry import __version__
 from tpregistry.backend import Backend, Kernel
+from tpregistry.building import build
 from tpregistry.frame import Frame, Host
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw, fitting_batch
@@ -93,7 +94,7 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
         return replace(entry, reasons=("TP170 not built within TP_BUDGET: run `tpregistry autotune`",)), None
     start, stage = time.perf_counter(), "while it was built"
     try:
-        kernel = contestant.backend.build(bench.problem, bench.device, bench.frame.name)
+        kernel = build(contestant.backend, bench.problem, bench.device, bench.frame.name)
         engine, stage = kernel.engine, "in the gate"
         evidence = verify(kernel, yardstick)
     except Exception as error:  # a plugin may raise anything; the program goes on with the next candidate

@@ -3,17 +3,25 @@
 ``run(operands, begin, end, scratch)``: ``operands`` holds a pointer and a row stride (in numbers; 0 where a row serves all
 samples) for each input and output of the plan. Nothing is allocated; ``scratch`` is the caller's. ``share(job)`` is for the
 threads of an OpenMP team: each runs its share of the calls that the job lists.
+
+Where operands lie at the nodes of a graph the range is of nodes: those that own the outputs (`owner`). Each is given its edges
+in turn, so that what is summed stays in the nearest cache and no two threads write to one place. Three more addresses follow
+those of the operands: where the edges of each owner begin, the edges in that order, and the node at the other end of each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tpregistry.plan import Plan
 from tpregistry.plan.schedule import Block, Place, Schedule, written
 from tpregistry_cg.llvm.blocks import Group
 from tpregistry_cg.llvm.entry import entry
 from tpregistry_cg.llvm.lanes import chunks
 from tpregistry_cg.llvm.text import Text
+
+ORDER = ("first", "edges", "other")
+"""Names of the addresses that describe the edges of each owner."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,13 @@ def emit(schedule: Schedule, real: str, widest: int) -> Emitted:
     """Write a schedule down for ``real`` (float, double) numbers and at most ``widest`` lanes at a time."""
     sample = Sample(schedule, real, widest)
     return Emitted(sample.function(), sample.scratch.size)
+
+
+def owner(plan: Plan) -> str:
+    """The site whose nodes a sweep goes through: that of the outputs, which may have one at most."""
+    sites = {operand.site for operand in plan.outputs if operand.site}
+    assert len(sites) < 2, "outputs at both ends of an edge take two sweeps"
+    return sites.pop() if sites else "sender" if any(operand.site for operand in plan.inputs) else ""
 
 
 class _Scratch:
@@ -49,7 +64,8 @@ class Sample:
     def __init__(self, schedule: Schedule, real: str, widest: int) -> None:
         self.schedule, self.real, self.widest = schedule, real, widest
         self.operands = schedule.plan.inputs + schedule.plan.outputs
-        self.batched = {operand.name: operand.batched for operand in self.operands}
+        self.owner = owner(schedule.plan)
+        self.own_row = {operand.name: operand.batched and not operand.site for operand in self.operands}
         self.text = Text(real)
         self.scratch = _Scratch(widest)
         self.rows: dict[str, str] = {}
@@ -58,15 +74,33 @@ class Sample:
 
     def function(self) -> str:
         """The whole module."""
-        self.text.loop("%begin", "%end", 1, self._sample)
+        self.text.loop("%begin", "%end", 1, self._node if self.owner else self._sample)
         names = [name for n in range(len(self.operands)) for name in (f"ptr noalias %p{n}", f"i64 %s{n}")]
+        names += [f"ptr noalias %{name}" for name in ORDER] if self.owner else []
         body = [f"define internal void @sweep({', '.join([*names, 'i64 %begin, i64 %end, ptr noalias %scratch'])}) {{", "entry:"]
-        return "\n".join([*body, *self.text.lines, "  ret void", "}", *entry(len(self.operands)), *self.text.declarations(), ""])
+        ends = entry(len(self.operands), ORDER if self.owner else ())
+        return "\n".join([*body, *self.text.lines, "  ret void", "}", *ends, *self.text.declarations(), ""])
+
+    def _node(self, node: str, _: list[str]) -> list[str]:
+        self._move_to(self.owner, node)
+        for operand in self.schedule.plan.outputs:
+            if operand.site:
+                self.clear(self.rows[operand.name], operand.size)
+        begin, end = (self.text.load_index("%first", place) for place in (node, self.text.index(node, 1, 1)))
+        self.text.loop(begin, end, 1, self._edge)
+        return []
+
+    def _edge(self, place: str, _: list[str]) -> list[str]:
+        self._move_to({"sender": "receiver", "receiver": "sender"}[self.owner], self.text.load_index("%other", place))
+        return self._sample(self.text.load_index("%edges", place), [])
+
+    def _move_to(self, site: str, row: str) -> None:
+        for n, operand in enumerate(self.operands):
+            if operand.site == site:
+                self.rows[operand.name] = self.text.at(f"%p{n}", self.text.let(f"mul nsw i64 {row}, %s{n}"))
 
     def _sample(self, sample: str, _: list[str]) -> list[str]:
-        for n, operand in enumerate(self.operands):
-            offset = self.text.let(f"mul nsw i64 {sample}, %s{n}")
-            self.rows[operand.name] = self.text.at(f"%p{n}", offset)
+        self._move_to("", sample)
         self._fill_gaps()
         for block in (block for group in self.schedule.groups for block in group if block.hoisted):
             self._start_lane_sums(block)
@@ -87,8 +121,8 @@ class Sample:
                 reached = max(reached, stop)
 
     def zero(self, operand: str, start: int, count: int) -> None:
-        """Clear a piece of a target's row; one row for all samples is cleared by the caller."""
-        if count > 0 and self.batched[operand]:
+        """Clear a piece of a target's row; that of several samples is cleared before the first."""
+        if count > 0 and self.own_row[operand]:
             self.clear(self.text.at(self.rows[operand], str(start)), count)
 
     def clear(self, address: str, count: int) -> None:
@@ -102,7 +136,7 @@ class Sample:
 
     def begin(self, operand: str, place: Place, pieces: int) -> bool:
         """Whether a target's piece must be added to; ``pieces`` > 1 turns over the same place begin by clearing it."""
-        fresh = self.batched[operand] and (operand, place.start) not in self.started
+        fresh = self.own_row[operand] and (operand, place.start) not in self.started
         self.started.add((operand, place.start))
         if fresh and pieces > 1:
             self.zero(operand, place.start, place.length)

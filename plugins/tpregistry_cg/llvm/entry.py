@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def entry(operands: int) -> list[str]:
-    """`run` takes pointers and row strides from a table, so that all plans have one signature."""
+
+def entry(operands: int, order: Sequence[str] = ()) -> list[str]:
+    """`run` takes pointers and row strides, then the arrays of an ``order``, from a table: all plans have one signature."""
     lines = ["define void @run(ptr %operands, i64 %begin, i64 %end, ptr %scratch) {"]
+    wanted = [argument for n in range(operands) for argument in (("ptr noalias", f"%p{n}"), ("i64", f"%s{n}"))]
+    wanted += [("ptr noalias", f"%{name}") for name in order]
     passed = []
-    for n in range(operands):
-        for kind, name, place in (("ptr noalias", f"%p{n}", 2 * n), ("i64", f"%s{n}", 2 * n + 1)):
-            lines.append(f"  {name}a = getelementptr i64, ptr %operands, i64 {place}")
-            lines.append(f"  {name} = load {kind.split()[0]}, ptr {name}a")
-            passed.append(f"{kind} {name}")
+    for place, (kind, name) in enumerate(wanted):
+        lines.append(f"  {name}a = getelementptr i64, ptr %operands, i64 {place}")
+        lines.append(f"  {name} = load {kind.split()[0]}, ptr {name}a")
+        passed.append(f"{kind} {name}")
     call = f"  call void @sweep({', '.join([*passed, 'i64 %begin, i64 %end, ptr noalias %scratch'])})"
     return [*lines, call, "  ret void", "}", *_SHARE.strip().splitlines()]
 

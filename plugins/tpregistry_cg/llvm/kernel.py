@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -10,8 +11,9 @@ import torch
 from tpregistry.plan import Operand, Plan
 from tpregistry.plan.schedule import schedule
 from tpregistry.store import open_code
+from tpregistry.torch.graph import Graph
 from tpregistry_cg.llvm import compiler, pool
-from tpregistry_cg.llvm.emitter import Emitted, emit
+from tpregistry_cg.llvm.emitter import Emitted, emit, owner
 from tpregistry_cg.llvm.memory import empty, scratch
 
 Tensor = torch.Tensor
@@ -22,14 +24,15 @@ _REAL = {torch.float32: "float", torch.float64: "double"}
 class CompiledPlan:
     """A plan as compiled code; its `vjp` is that of the plan, and so is every further order.
 
-    Called with the plan's inputs, returns its outputs as a tuple. Compiled on first use.
+    Called with the plan's inputs, and the graph where operands lie at its nodes; returns the outputs as a tuple. Compiled on
+    first use.
     """
 
     def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
         self.plan, self.dtype = plan, dtype
         self.engine = f"llvm, {self.lanes} lanes"
         self._has_sums = not all(operand.batched for operand in plan.outputs)
-        self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched)
+        self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched and not operand.site)
 
     @property
     def lanes(self) -> int:
@@ -48,9 +51,18 @@ class CompiledPlan:
         """Schedule and LLVM IR of the function itself and of its derivatives."""
         found, kernel = {}, self
         for name in ("forward", "backward", "double backward")[: derivatives + 1]:
-            found[name] = f"{kernel._schedule}\n\n{kernel.emitted.source}"
+            found[name] = "\n\n".join(f"{sweep._schedule}\n\n{sweep.emitted.source}" for sweep in kernel._sweeps)
             kernel = kernel.vjp()
         return found
+
+    @cached_property
+    def _sweeps(self) -> list[CompiledPlan]:
+        """This plan; or where outputs are summed at both ends of the edges, those at receivers and then all others."""
+        at_receivers = tuple(operand.site == "receiver" for operand in self.plan.outputs)
+        if not any(at_receivers) or not any(operand.site == "sender" for operand in self.plan.outputs):
+            return [self]
+        given = (True,) * len(self.plan.inputs)
+        return [self.part(given, at_receivers), self.part(given, tuple(not here for here in at_receivers))]
 
     @cached_property
     def emitted(self) -> Emitted:
@@ -62,44 +74,61 @@ class CompiledPlan:
         return schedule(self.plan)
 
     @cached_property
+    def _owner(self) -> str:
+        return owner(self.plan)
+
+    @cached_property
     def _functions(self) -> compiler.Functions:
         return compiler.load(self.emitted.source, open_code("cg-llvm"))
 
-    def __call__(self, *operands: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *operands: Tensor, graph: Graph | None = None) -> tuple[Tensor, ...]:
         """The plan's outputs for its inputs."""
+        if len(self._sweeps) > 1:
+            found = dict(pair for sweep in self._sweeps for pair in sweep.named(*operands, graph=graph))
+            return tuple(found[operand.name] for operand in self.plan.outputs)
         inputs = [_rows(tensor) for tensor in operands]
         batch = inputs[self._batch_of].shape[0]
         ranges = pool.parts(batch, self._schedule.nanoseconds(self.dtype.itemsize), torch.get_num_threads())
-        outputs = [self._output(operand, batch, len(ranges)) for operand in self.plan.outputs]
-        if batch:
+        counts = [graph.count(operand.site) if graph is not None and operand.site else batch for operand in self.plan.outputs]
+        outputs = [self._output(operand, rows, len(ranges)) for operand, rows in zip(self.plan.outputs, counts, strict=True)]
+        if not batch:
+            outputs = [out.zero_() for out in outputs]
+        elif graph is not None:
+            order = graph.order(self._owner)
+            self._run(inputs, outputs, order.ranges(ranges), order.addresses)
+        else:
             self._run(inputs, outputs, ranges)
         return tuple(out if o.batched else out.sum(0) for out, o in zip(outputs, self.plan.outputs, strict=True))
 
-    def _output(self, operand: Operand, batch: int, count: int) -> Tensor:
+    def named(self, *operands: Tensor, graph: Graph | None) -> Iterator[tuple[str, Tensor]]:
+        """The outputs with their names."""
+        return zip((operand.name for operand in self.plan.outputs), self(*operands, graph=graph), strict=True)
+
+    def _output(self, operand: Operand, rows: int, count: int) -> Tensor:
         """Fresh memory; for an operand that all samples share, zeros for each part of the batch."""
         if operand.batched:
-            return empty(batch, operand.size, self.dtype)
+            return empty(rows, operand.size, self.dtype)
         return torch.zeros((count, operand.size), dtype=self.dtype)
 
-    def _run(self, inputs: list[Tensor], outputs: list[Tensor], ranges: list[pool.Part]) -> None:
+    def _run(self, inputs: list[Tensor], outputs: list[Tensor], ranges: list[pool.Part], order: Sequence[int] = ()) -> None:
         size = self.emitted.scratch * self.dtype.itemsize
         memory = scratch(size * len(ranges))
-        tables = [self._table(inputs, outputs, number) for number in range(len(ranges) if self._has_sums else 1)]
+        tables = [self._table(inputs, outputs, number, order) for number in range(len(ranges) if self._has_sums else 1)]
         calls = [
             (tables[number if self._has_sums else 0].buffer_info()[0], begin, end, memory + number * size)
             for number, (begin, end) in enumerate(ranges)
         ]
         pool.run(self._functions, calls)
 
-    def _table(self, inputs: list[Tensor], outputs: list[Tensor], number: int) -> array[int]:
-        """Address and row stride of each operand; 0 where all samples share a row."""
+    def _table(self, inputs: list[Tensor], outputs: list[Tensor], number: int, order: Sequence[int]) -> array[int]:
+        """Address and row stride of each operand, 0 where all samples share a row; then the addresses of an order."""
         table: list[int] = []
         for tensor, operand in zip(inputs, self.plan.inputs, strict=True):
             table += tensor.data_ptr(), tensor.stride(0) if operand.batched else 0
         for tensor, operand in zip(outputs, self.plan.outputs, strict=True):
             offset = 0 if operand.batched else number * operand.size * tensor.itemsize
             table += tensor.data_ptr() + offset, operand.size if operand.batched else 0
-        return array("q", table)
+        return array("q", [*table, *order])
 
 
 def _rows(tensor: Tensor) -> Tensor:

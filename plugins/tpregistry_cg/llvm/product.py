@@ -6,20 +6,25 @@ from collections.abc import Callable
 
 import torch
 
+from tpregistry.backend import Kernel
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.scaling import Scaling
 from tpregistry.problem import Problem
+from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.differentiable import differentiable
+from tpregistry.torch.graph import Graph
 from tpregistry_cg.arrays import arrays_of
 from tpregistry_cg.llvm.kernel import CompiledPlan, Tensor
 from tpregistry_cg.llvm.mixed import Mixed
 from tpregistry_cg.llvm.scaling import ScalingKernel
 
 
-def build(problem: Problem) -> Forward | Mixed:
-    """The kernel of a problem."""
+def build(problem: Problem) -> Kernel:
+    """The kernel of a problem; a convolution whose channels are mixed is not fused."""
     split = channelwise(problem)
+    if problem.convolves and not split.whole:
+        return Unfused(build(problem.product))
     forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype))
     if split.whole:
         return forward
@@ -31,9 +36,9 @@ def build(problem: Problem) -> Forward | Mixed:
 class Forward(CompiledPlan):
     """A plan with one output, returned bare: see `tpregistry.backend.OpaqueKernel`."""
 
-    def __call__(self, *operands: Tensor) -> Tensor:  # type: ignore[override]
+    def __call__(self, *operands: Tensor, graph: Graph | None = None) -> Tensor:  # type: ignore[override]
         """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
-        return super().__call__(*operands)[0]
+        return super().__call__(*operands, graph=graph)[0]
 
 
 def _scaling(part: Scaling) -> Callable[..., Tensor]:

@@ -71,6 +71,10 @@ class Text:
         """A scalar, or ``width`` adjacent numbers as a vector."""
         return self.let(f"load {self.vector(width) if width else self.real}, ptr {address}, align {self._bytes}")
 
+    def load_index(self, pointer: str, place: str) -> str:
+        """An i64 of an array of them."""
+        return self.let(f"load i64, ptr {self.let(f'getelementptr i64, ptr {pointer}, i64 {place}')}")
+
     def store(self, address: str, value: str, width: int = 0) -> None:
         """Inverse of `load`."""
         self.do(f"store {self.vector(width) if width else self.real} {value}, ptr {address}, align {self._bytes}")

@@ -12,6 +12,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from tpregistry.backend import Kernel
+from tpregistry.jax.convolution import Unfused
 from tpregistry.jax.primitive import call
 from tpregistry.machine import cores
 from tpregistry.plan import Plan, plan_tensor_product
@@ -103,8 +105,10 @@ def _register(name: str, source: str) -> None:
         _registered.add(name)
 
 
-def build(problem: Problem) -> XlaProduct | Mixed:
-    """The kernel of a problem, for JAX."""
+def build(problem: Problem) -> Kernel:
+    """The kernel of a problem, for JAX; convolutions are not fused."""
+    if problem.convolves:
+        return Unfused(build(problem.product))
     split = channelwise(problem)
     forward = XlaProduct(split.inner)
     if split.whole:

@@ -1,0 +1,138 @@
+"""TensorProductConv: the state of the product it is made around, the numbers of e3nn between gather and sum."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from e3nn import o3
+
+import tpregistry
+from tpregistry.torch import TensorProductConv
+
+NODES, EDGES = 12, 150
+
+
+def product(**changes: bool) -> o3.TensorProduct:
+    """As in NequIP: `uvu`, weights by edge unless changed."""
+    paths = [(0, 0, 0, "uvu", True), (0, 1, 1, "uvu", True), (1, 0, 2, "uvu", True), (1, 1, 3, "uvu", True)]
+    kind = {"shared_weights": False, "internal_weights": False} | changes
+    return o3.TensorProduct("8x0e+8x1o", "0e+1o+2e", "8x0e+8x1o+8x1o+8x0e", paths, **kind)
+
+
+def operands(dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
+    """x, y, weights."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(NODES, 32), (EDGES, 9), (EDGES, 32)]
+    return [torch.randn(shape, generator=generator, dtype=dtype).requires_grad_() for shape in shapes]
+
+
+def ends(kind: torch.dtype = torch.int64) -> tuple[torch.Tensor, torch.Tensor]:
+    """The last node has no edge."""
+    generator = torch.Generator().manual_seed(1)
+    return tuple(torch.randint(0, NODES - 1, (EDGES,), generator=generator).to(kind) for _ in range(2))  # type: ignore[return-value]
+
+
+def by_hand(tp: o3.TensorProduct, x: torch.Tensor, y: torch.Tensor, w: torch.Tensor | None, nodes: int = NODES) -> torch.Tensor:
+    """Gather, e3nn, sum."""
+    senders, receivers = ends()
+    with tpregistry.use("off"):
+        messages = tp(x[senders], y, w)
+    return torch.zeros(nodes, messages.shape[1], dtype=x.dtype).index_add(0, receivers, messages)
+
+
+@pytest.mark.parametrize("backend", ["cg-llvm", "cg-hoist", "cg-dense", "e3nn", "auto"])
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
+def test_energies_forces_and_training_are_those_of_e3nn(backend: str, kind: torch.dtype) -> None:
+    tp = product()
+    conv, inputs = TensorProductConv(tp), operands(torch.float64)
+    with tpregistry.use(backend):
+        found = _trained(conv(*inputs, *ends(kind)), inputs)
+    ran = tpregistry.decisions()[-1]
+    for one, other in zip(found, _trained(by_hand(tp, *inputs), inputs), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-12)
+    assert ran.problem.operation == "tensor_product_conv"
+    assert backend == "auto" or ran.backend == backend
+
+
+def _trained(out: torch.Tensor, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The output, forces, and the gradients of a loss of both."""
+    (force,) = torch.autograd.grad(out.square().sum(), [inputs[1]], create_graph=True)
+    return [out, force, *torch.autograd.grad(force.square().sum() + out.sum(), inputs)]
+
+
+@pytest.mark.parametrize("nodes", [NODES - 1, NODES + 5])
+def test_other_nodes_may_receive(nodes: int) -> None:
+    tp, inputs = product(), operands()
+    with tpregistry.use("cg-llvm"):
+        found = TensorProductConv(tp)(*inputs, *ends(), nodes)
+    torch.testing.assert_close(found, by_hand(tp, *inputs, nodes), atol=1e-4, rtol=1e-4)
+    assert not found[NODES - 1 :].any()
+
+
+def test_its_own_weights() -> None:
+    tp, (x, y, _) = product(shared_weights=True, internal_weights=True), operands()
+    conv = TensorProductConv(tp)
+    with tpregistry.use("cg-llvm"):
+        found = torch.autograd.grad(conv(x, y, None, *ends()).square().sum(), list(conv.parameters()))
+    expected = torch.autograd.grad(by_hand(tp, x, y, None).square().sum(), list(tp.parameters()))
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
+
+
+def test_its_state_is_that_of_the_product() -> None:
+    tp = product(shared_weights=True, internal_weights=True)
+    conv, other = TensorProductConv(tp), product(shared_weights=True, internal_weights=True)
+    assert {name: id(value) for name, value in conv.named_parameters()} == {name: id(v) for name, v in tp.named_parameters()}
+    assert conv.state_dict().keys() == tp.state_dict().keys()
+    conv.load_state_dict(other.state_dict())
+    assert torch.equal(tp.weight, other.weight)
+    assert conv.double() is conv
+    assert tp.weight.dtype == torch.float64
+    x, y, _ = operands(torch.float64)
+    for copied in (copy.deepcopy(conv), pickle.loads(pickle.dumps(conv)), _saved(conv)):
+        assert torch.equal(copied(x, y, None, *ends()), conv(x, y, None, *ends()))
+        assert copied.tp.weight is copied.weight
+
+
+def _saved(module: torch.nn.Module) -> TensorProductConv:
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+def test_no_edge_and_no_node() -> None:
+    conv = TensorProductConv(product())
+    none = torch.zeros(0, dtype=torch.int64)
+    with tpregistry.use("cg-llvm"):
+        out = conv(torch.randn(NODES, 32), torch.randn(0, 9), torch.randn(0, 32), none, none)
+        assert torch.equal(out, torch.zeros(NODES, 64))
+        assert conv(torch.randn(0, 32), torch.randn(0, 9), torch.randn(0, 32), none, none).shape == (0, 64)
+
+
+def test_transforms_and_compilation_run_stock_code() -> None:
+    tp, inputs, edges = product(), [operand.detach() for operand in operands()], ends()
+    conv = TensorProductConv(tp)
+    with tpregistry.use("cg-llvm"):
+        several = torch.vmap(lambda x: conv(x, *inputs[1:], *edges))(torch.stack([inputs[0]] * 2))
+        compiled = torch.compile(conv, fullgraph=True, backend="eager")(*inputs, *edges)
+    expected = by_hand(tp, *inputs)
+    torch.testing.assert_close(several, torch.stack([expected] * 2), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(compiled, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    conv, (x, y, w) = TensorProductConv(product()), operands()
+    with pytest.raises(ValueError, match="150 edges, but y has 149 rows"):
+        conv(x, y[:-1], w, *ends())
+    with pytest.raises(IndexError, match="but there are 5 nodes"):
+        conv(x, y, w, *ends(), 5)
+    with pytest.raises(TypeError, match="is no e3nn TensorProduct"):
+        TensorProductConv(torch.nn.Linear(2, 2))
+
+
+def test_it_is_tuned_ahead_and_explained() -> None:
+    conv = TensorProductConv(product())
+    problems = {resolution.problem.operation for resolution in tpregistry.explain(conv)}
+    assert problems == {"tensor_product_conv"}

@@ -1,0 +1,38 @@
+"""Convolutions in JAX that are not fused: gather, product, sum into receivers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+
+from tpregistry.backend import Kernel
+from tpregistry.jax.differentiable import differentiable
+
+Array = jax.Array
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["senders", "receivers"], meta_fields=["nodes"])
+@dataclass(frozen=True)
+class Graph:
+    """Senders and receivers, one of each per edge; ``nodes`` receive, which programs are compiled for."""
+
+    senders: Array
+    receivers: Array
+    nodes: int
+
+
+class Unfused:
+    """The convolution that a kernel of the product makes between JAX's gather and sum: what programs write themselves."""
+
+    def __init__(self, product: Kernel) -> None:
+        self.engine = f"gather + {product.engine} + sum"
+        self._product: Callable[..., Any] = differentiable(product)
+
+    def __call__(self, x: Array, y: Array, w: Array, *, graph: Graph) -> Array:
+        """x (senders, dim_in1), y (edges, dim_in2), w (edges, weight_numel) or (weight_numel,) -> out (receivers, dim_out)."""
+        messages = self._product(x[graph.senders], y, w)
+        return jax.ops.segment_sum(messages, graph.receivers, num_segments=graph.nodes)

@@ -1,0 +1,107 @@
+"""The graph of a convolution in torch: indices, and the orders in which sweeps over its nodes visit the edges."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+
+Tensor = torch.Tensor
+
+_recent = threading.local()
+KEPT = 2
+"""Graphs that a thread remembers: the layers of a model share one, and training alternates between few."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Edges grouped by the node that owns them, as int64: those of node n are ``edges[first[n]:first[n + 1]]``.
+
+    ``other`` is the node at the other end of each, in the same order.
+    """
+
+    first: Tensor
+    edges: Tensor
+    other: Tensor
+
+    def ranges(self, edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Adjoining ranges of nodes that hold about these ranges of edges, which cover all of them."""
+        bounds = torch.searchsorted(self.first, torch.tensor([begin for begin, _ in edges[1:]], dtype=torch.int64))
+        return list(pairwise([0, *bounds.tolist(), len(self.first) - 1]))
+
+    @cached_property
+    def addresses(self) -> list[int]:
+        """Where the three arrays lie."""
+        return [tensor.data_ptr() for tensor in (self.first, self.edges, self.other)]
+
+
+class Graph:
+    """Senders and receivers of a convolution, one of each per edge, int32 or int64, on the device of the operands.
+
+    ``nodes`` receive, ``sending`` send. Raises ValueError for what is no list of indices, IndexError for a node that is not there.
+    """
+
+    def __init__(self, senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> None:
+        _check(senders, receivers, sending, nodes)
+        self.senders, self.receivers, self.sending, self.nodes = senders.long(), receivers.long(), sending, nodes
+
+    def __len__(self) -> int:
+        return len(self.senders)
+
+    def count(self, site: str) -> int:
+        """Nodes at a site ("sender", "receiver")."""
+        return self.sending if site == "sender" else self.nodes
+
+    @cached_property
+    def _orders(self) -> dict[str, Order]:
+        return {}
+
+    def order(self, site: str) -> Order:
+        """The edges by their nodes at a site; ties stay in the order of the edges, so that sums are repeatable."""
+        if site not in self._orders:
+            ends = (self.senders, self.receivers) if site == "sender" else (self.receivers, self.senders)
+            self._orders[site] = _order(*ends, self.count(site))
+        return self._orders[site]
+
+    def equals(self, senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> bool:
+        """Whether it is the graph of these, by what they hold now."""
+        same = (self.sending, self.nodes) == (sending, nodes) and self.senders.device == senders.device
+        return same and torch.equal(self.senders, senders) and torch.equal(self.receivers, receivers)
+
+
+def graph(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> Graph:
+    """A graph, with its orders where this thread has just used an equal one.
+
+    Indices are compared by value: programs write new neighbours into arrays that they keep.
+    """
+    known: list[Graph] = _recent.__dict__.setdefault("graphs", [])
+    for place, found in enumerate(known):
+        if found.equals(senders, receivers, sending, nodes):
+            known.insert(0, known.pop(place))
+            return found
+    made = Graph(senders.clone(), receivers.clone(), sending, nodes)
+    known[:] = [made, *known[: KEPT - 1]]
+    return made
+
+
+def _order(owner: Tensor, other: Tensor, nodes: int) -> Order:
+    first = owner.new_zeros(nodes + 1)
+    torch.cumsum(torch.bincount(owner, minlength=nodes), 0, out=first[1:])
+    if bool((owner[1:] >= owner[:-1]).all()):
+        return Order(first, torch.arange(len(owner), device=owner.device), other.contiguous())
+    edges = torch.argsort(owner, stable=True)
+    return Order(first, edges, other[edges])
+
+
+def _check(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> None:
+    for name, index, count in (("senders", senders, sending), ("receivers", receivers, nodes)):
+        if index.dtype not in (torch.int32, torch.int64) or index.dim() != 1:
+            raise ValueError(f"{name}: an index of shape (edges,), int32 or int64, not {tuple(index.shape)} {index.dtype}")
+        if len(index) and not (int(index.min()) >= 0 and int(index.max()) < count):
+            raise IndexError(f"{name} go from {int(index.min())} to {int(index.max())}, but there are {count} nodes")
+    if len(senders) != len(receivers):
+        raise ValueError(f"{len(senders)} senders, but {len(receivers)} receivers: there is one of each per edge")
