@@ -25,8 +25,20 @@ def adapters() -> list[str]:
 
 def first_present() -> Any:
     """The adapter of the first host that is installed. Raises TPError where there is none."""
+    return _present()[0]
+
+
+def adapter_for(framework: str) -> Any:
+    """The adapter of the first host of a framework. Raises TPError where there is none."""
+    found = [one for one in _present() if one.framework == framework]
+    if not found:
+        raise TPError(f"no host for {framework} is installed; adapters wait for {', '.join(adapters())}")
+    return found[0]
+
+
+def _present() -> list[Any]:
     names = adapters()
     present = [name for name in names if name in sys.modules or discovery.installed_version(name.split(".")[0])]
     if not present:
         raise TPError(f"no host is installed; adapters wait for {', '.join(names) or 'nothing'}")
-    return adapter(present[0])
+    return [adapter(name) for name in present]

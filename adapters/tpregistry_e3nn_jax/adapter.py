@@ -54,6 +54,17 @@ class Adapter:
         """JAX models are functions: what they compute is known when they are called. Raises TPError saying so."""
         raise TPError("a JAX model's products are known when it is traced: run it once with TP_TUNE=force, or give irreps")
 
+    def described(self, product: Any, dtype: str) -> Problem:
+        """The problem of a `FunctionalTensorProduct`. Raises TypeError for anything else, Unreadable for what no problem says."""
+        from e3nn_jax.legacy import FunctionalTensorProduct
+
+        from tpregistry_e3nn_jax import describe
+
+        if not isinstance(product, FunctionalTensorProduct):
+            raise TypeError(f"a {type(product).__name__} is neither a Problem nor a FunctionalTensorProduct of e3nn-jax")
+        zero1, zero2 = ((False,) * len(rep) for rep in (product.irreps_in1, product.irreps_in2))
+        return describe.functional(product, zero1, zero2, dtype).problem
+
     def host(self, problem: Problem, device: str) -> Host:
         """e3nn-jax's code for a problem that comes without a call. Raises Unsupported where it has none."""
         from tpregistry_e3nn_jax import NAME, E3nnJax

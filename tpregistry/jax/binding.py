@@ -16,6 +16,7 @@ from tpregistry import session, settings
 from tpregistry.errors import TPError
 from tpregistry.frame import Host
 from tpregistry.jax.differentiable import differentiable
+from tpregistry.jax.graph import Graph
 from tpregistry.problem import DTYPES, Problem, bucket
 
 Array = jax.Array
@@ -34,6 +35,19 @@ def product(problem: Problem, host: Host, x: Array, y: Array, w: Array) -> Array
         return _left(rule)
     lead = x.shape[:-1]
     batch = prod(lead) if lead else MAPPED_BATCH
+    out = _chosen(problem, host, batch, x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), w)
+    return None if out is None else out.reshape(*lead, out.shape[-1])
+
+
+def convolution(problem: Problem, host: Host, x: Array, y: Array, w: Array, graph: Graph) -> Array:
+    """out (receivers, dim_out) of x (senders, dim_in1), y (edges, dim_in2) and w (edges, weight_numel) or (weight_numel,)."""
+    rule = _left_to_host(x, y, w)
+    out = _left(rule) if rule is not None else _chosen(problem, host, len(y), x, y, w, graph=graph)
+    return host.kernel(x, y, w, graph=graph) if out is None else out
+
+
+def _chosen(problem: Problem, host: Host, batch: int, x: Array, y: Array, w: Array, **graph: Graph) -> Array | None:
+    """What the backend that is decided for makes of the operands; None where that is the host."""
     try:
         decision = session.resolve(_here(problem, bucket(batch), _precision()), host, "jax", device(), settings.current(), batch)
     except TPError:
@@ -44,8 +58,7 @@ def product(problem: Problem, host: Host, x: Array, y: Array, w: Array) -> Array
     if decision.kernel is None:
         return None
     try:
-        out = differentiable(decision.kernel)(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), w)
-        return out.reshape(*lead, out.shape[-1])
+        return differentiable(decision.kernel)(x, y, w, **graph)
     except Exception as error:
         if settings.current().backend.forced:
             raise

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 
 from tpregistry.backend import Kernel
 from tpregistry.jax.differentiable import differentiable
+from tpregistry.jax.graph import Graph
 
 Array = jax.Array
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["senders", "receivers"], meta_fields=["nodes"])
-@dataclass(frozen=True)
-class Graph:
-    """Senders and receivers, one of each per edge; ``nodes`` receive, which programs are compiled for."""
-
-    senders: Array
-    receivers: Array
-    nodes: int
 
 
 class Unfused:
@@ -34,5 +23,4 @@ class Unfused:
 
     def __call__(self, x: Array, y: Array, w: Array, *, graph: Graph) -> Array:
         """x (senders, dim_in1), y (edges, dim_in2), w (edges, weight_numel) or (weight_numel,) -> out (receivers, dim_out)."""
-        messages = self._product(x[graph.senders], y, w)
-        return jax.ops.segment_sum(messages, graph.receivers, num_segments=graph.nodes)
+        return graph.summed("receiver", self._product(graph.gathered("sender", x), y, w))

@@ -8,21 +8,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tpregistry.jax.graph import Graph
 from tpregistry.plan import Operand, Plan, Segment, Term
 
 Array = jax.Array
 
 
 def emit_jnp(plan: Plan) -> Callable[..., tuple[Array, ...]]:
-    """A differentiable function of the plan's inputs, in order, that returns its outputs in the dtype of the inputs."""
+    """A differentiable function of the plan's inputs, in order, that returns its outputs in the dtype of the inputs.
 
-    def run(*arrays: Array) -> tuple[Array, ...]:
-        inputs = dict(zip((operand.name for operand in plan.inputs), arrays, strict=True))
+    With operands at the nodes of a graph it takes that too.
+    """
+
+    def run(*arrays: Array, graph: Graph | None = None) -> tuple[Array, ...]:
+        inputs = {o.name: graph.gathered(o.site, a) if graph else a for o, a in zip(plan.inputs, arrays, strict=True)}
         batch = next(len(inputs[operand.name]) for operand in plan.inputs if operand.batched)
         sums = {operand.name: {} for operand in plan.outputs}
         for term in plan.terms:
             _add(sums[term.target.operand], term.target, _product(plan, term, inputs))
-        return tuple(_assembled(sums[o.name], o, batch, arrays[0].dtype) for o in plan.outputs)
+        found = ((o.site, _assembled(sums[o.name], o, batch, arrays[0].dtype)) for o in plan.outputs)
+        return tuple(graph.summed(site, array) if graph else array for site, array in found)
 
     return run
 

@@ -14,8 +14,8 @@ from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Observed, Operands
 from tpregistry.isolation import isolated
-from tpregistry.jax.convolution import Graph
 from tpregistry.jax.differentiable import differentiable
+from tpregistry.jax.graph import Graph, graph
 from tpregistry.processes import launched
 
 T = TypeVar("T")
@@ -83,7 +83,8 @@ def _arrays(operands: Operands, dtype: str, device: str) -> dict[str, jax.Array]
 def _graph(operands: Operands) -> Graph | None:
     if operands.graph is None:
         return None
-    return Graph(jnp.asarray(operands.graph.senders), jnp.asarray(operands.graph.receivers), operands.graph.nodes)
+    edges = operands.graph
+    return graph(jnp.asarray(edges.senders), jnp.asarray(edges.receivers), edges.sending, edges.nodes)
 
 
 def _function(kernel: Kernel, graph: Graph | None) -> Callable[..., Any]:

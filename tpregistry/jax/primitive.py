@@ -18,19 +18,33 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from tpregistry.jax.emitter import emit_jnp
-from tpregistry.plan import Plan
+from tpregistry.jax.graph import Graph, side_by_side
+from tpregistry.plan import Operand, Plan
 
 Array = jax.Array
 Compiled = Callable[[Plan], Callable[..., tuple[Array, ...]]]
 """Makes the function of a plan that is lowered on a CPU, traceable by JAX."""
 
+Counts = tuple[int, int] | None
+"""Nodes that send and that receive; None without a graph."""
+
 plan_p = Primitive("tensor_product_plan")
 plan_p.multiple_results = True
 
 
-def call(plan: Plan, compiled: Compiled, *operands: Array) -> tuple[Array, ...]:
-    """The outputs of a plan; operands are (batch, size), or (size,) where all samples share them."""
-    return tuple(plan_p.bind(*_varying_alike(operands), plan=plan, compiled=compiled))
+def call(plan: Plan, compiled: Compiled, *operands: Array, graph: Graph | None = None) -> tuple[Array, ...]:
+    """The outputs of a plan; operands are (batch, size), or (size,) where all samples share them.
+
+    Those at the nodes of a graph are (nodes, size).
+    """
+    index, counts = (graph.index, (graph.sending, graph.nodes)) if graph else ((), None)
+    return tuple(plan_p.bind(*_varying_alike((*operands, *index)), plan=plan, compiled=compiled, counts=counts))
+
+
+def _split(plan: Plan, values: Sequence[Array], counts: Counts) -> tuple[Sequence[Array], Graph | None]:
+    """The operands of a plan, and the graph whose indices follow them."""
+    count = len(plan.inputs)
+    return values[:count], Graph(values[count], values[count + 1], *counts) if counts else None
 
 
 def _varying_alike(operands: Sequence[Array]) -> list[Array]:
@@ -49,15 +63,21 @@ def _varying(aval: Any) -> frozenset[Any]:
     return frozenset(aval.mat.varying if found is None else found)
 
 
-def _abstract(*operands: Any, plan: Plan, compiled: Compiled) -> list[Any]:
-    rows = next(aval for aval, operand in zip(operands, plan.inputs, strict=True) if operand.batched)
-    expected = [(rows.shape[0], o.size) if o.batched else (o.size,) for o in plan.inputs]
-    if [aval.shape for aval in operands] != expected or len({aval.dtype for aval in operands}) != 1:
-        found = ", ".join(f"{aval.dtype}{list(aval.shape)}" for aval in operands)
-        raise TypeError(f"operands {found}, but the plan has {expected}, of one dtype")
-    shapes = [(rows.shape[0], o.size) if o.batched else (o.size,) for o in plan.outputs]
-    plain = [ShapedArray(shape, rows.dtype) for shape in shapes]
+def _abstract(*values: Any, plan: Plan, compiled: Compiled, counts: Counts) -> list[Any]:
+    operands, graph = _split(plan, values, counts)
+    rows = next(aval for aval, operand in zip(operands, plan.inputs, strict=True) if operand.batched and not operand.site)
+    expected = [_shape(o, rows.shape[0], graph) for o in plan.inputs]
+    edges = {aval.shape for aval in values[len(operands) :]} | {rows.shape[:1]}
+    if [aval.shape for aval in operands] != expected or len({aval.dtype for aval in operands}) != 1 or len(edges) != 1:
+        found = ", ".join(f"{aval.dtype}{list(aval.shape)}" for aval in values)
+        raise TypeError(f"operands {found}, but the plan has {expected}, of one dtype, and an index per edge")
+    plain = [ShapedArray(_shape(o, rows.shape[0], graph), rows.dtype) for o in plan.outputs]
     return [_sharded_like(rows, aval) for aval in plain] if _varying(rows) else plain
+
+
+def _shape(operand: Operand, samples: int, graph: Graph | None) -> tuple[int, ...]:
+    rows = graph.count(operand.site) if graph and operand.site else samples
+    return (rows, operand.size) if operand.batched else (operand.size,)
 
 
 def _sharded_like(rows: Any, aval: Any) -> Any:
@@ -70,13 +90,13 @@ plan_p.def_abstract_eval(_abstract)
 
 
 @plan_p.def_impl
-def _eager(*operands: Array, plan: Plan, compiled: Compiled) -> Sequence[Array]:
-    return _jitted(plan, compiled)(*operands)
+def _eager(*values: Array, plan: Plan, compiled: Compiled, counts: Counts) -> Sequence[Array]:
+    return _jitted(plan, compiled, counts)(*values)
 
 
 @cache
-def _jitted(plan: Plan, compiled: Compiled) -> Callable[..., Sequence[Array]]:
-    return jax.jit(partial(plan_p.bind, plan=plan, compiled=compiled))
+def _jitted(plan: Plan, compiled: Compiled, counts: Counts) -> Callable[..., Sequence[Array]]:
+    return jax.jit(partial(plan_p.bind, plan=plan, compiled=compiled, counts=counts))
 
 
 @cache
@@ -94,65 +114,79 @@ def _with_samples(plan: Plan, batched: tuple[bool, ...]) -> Plan:
     return plan.with_samples(batched)
 
 
-def _jvp(primals: Sequence[Array], tangents: Sequence[Any], *, plan: Plan, compiled: Compiled) -> Any:
-    results = call(plan, compiled, *primals)
-    given = tuple(not isinstance(tangent, ad.Zero) for tangent in tangents)
-    moving = [tangent for tangent, is_given in zip(tangents, given, strict=True) if is_given]
-    return results, call(_tangent(plan, given), compiled, *primals, *moving)
+def _jvp(primals: Sequence[Array], tangents: Sequence[Any], *, plan: Plan, compiled: Compiled, counts: Counts) -> Any:
+    operands, graph = _split(plan, primals, counts)
+    results = call(plan, compiled, *operands, graph=graph)
+    moving = tangents[: len(operands)]
+    given = tuple(not isinstance(tangent, ad.Zero) for tangent in moving)
+    coming = (tangent for tangent, is_given in zip(moving, given, strict=True) if is_given)
+    return results, call(_tangent(plan, given), compiled, *operands, *coming, graph=graph)
 
 
 ad.primitive_jvps[plan_p] = _jvp
 
 
-def _transpose(cotangents: Sequence[Any], *operands: Any, plan: Plan, compiled: Compiled) -> Sequence[Any]:
+def _transpose(cotangents: Sequence[Any], *values: Any, plan: Plan, compiled: Compiled, counts: Counts) -> Sequence[Any]:
+    operands, graph = _split(plan, values, counts)
     linear = tuple(ad.is_undefined_primal(operand) for operand in operands)
     given = tuple(not isinstance(cotangent, ad.Zero) for cotangent in cotangents)
+    index = [None] * (len(values) - len(operands))
     if not any(given):
-        return [ad.Zero(operand.aval) if is_linear else None for operand, is_linear in zip(operands, linear, strict=True)]
+        return [*(ad.Zero(o.aval) if is_linear else None for o, is_linear in zip(operands, linear, strict=True)), *index]
     fixed = [operand for operand, is_linear in zip(operands, linear, strict=True) if not is_linear]
     coming = [cotangent for cotangent, is_given in zip(cotangents, given, strict=True) if is_given]
-    found = iter(call(_transposed(plan, linear, given), compiled, *fixed, *coming))
-    return [next(found) if is_linear else None for is_linear in linear]
+    found = iter(call(_transposed(plan, linear, given), compiled, *fixed, *coming, graph=graph))
+    return [*(next(found) if is_linear else None for is_linear in linear), *index]
 
 
 ad.primitive_transposes[plan_p] = _transpose
 
 
-def _batch(operands: Sequence[Array], axes: Sequence[Any], *, plan: Plan, compiled: Compiled) -> Any:
-    """Mapped samples are more samples. What all samples shared, mapped, is a row for each."""
-    size = next(operand.shape[axis] for operand, axis in zip(operands, axes, strict=True) if axis is not None)
-    samples = next(
-        operand.shape[0] if axis is None else operand.shape[1 if axis == 0 else 0]
-        for operand, axis, o in zip(operands, axes, plan.inputs, strict=True)
-        if o.batched
-    )
-    mapped = [axis is not None for axis in axes]
-    rows = [o.batched or is_mapped for o, is_mapped in zip(plan.inputs, mapped, strict=True)]
+def _batch(values: Sequence[Array], axes: Sequence[Any], *, plan: Plan, compiled: Compiled, counts: Counts) -> Any:
+    """Mapped samples are more samples, and mapped graphs a larger one. What all samples shared, mapped, is a row for each."""
+    size = next(value.shape[axis] for value, axis in zip(values, axes, strict=True) if axis is not None)
+    lengths = [_length(value, axis) for value, axis in zip(values, axes, strict=True)]
+    samples = next(n for n, o in zip(lengths, plan.inputs, strict=False) if o.batched and not o.site)
+    index = [_lead(value, axis, size) for value, axis in zip(values, axes, strict=True)][len(plan.inputs) :]
+    graph = side_by_side(index[0], index[1], *counts) if counts else None
+    rows = [o.batched or axis is not None for o, axis in zip(plan.inputs, axes, strict=False)]
     flat = [
-        _flat(operand, axis, o.batched, size, samples) if row else operand
-        for operand, axis, o, row in zip(operands, axes, plan.inputs, rows, strict=True)
+        _flat(value, axis, o.batched, size, length if o.batched else samples) if row else value
+        for value, axis, length, o, row in zip(values, axes, lengths, plan.inputs, rows, strict=False)
     ]
-    results = call(_with_samples(plan, (*rows, *(True for _ in plan.outputs))), compiled, *flat)
-    folded = [r.reshape(size, samples, o.size) for r, o in zip(results, plan.outputs, strict=True)]
+    results = call(_with_samples(plan, (*rows, *(True for _ in plan.outputs))), compiled, *flat, graph=graph)
+    folded = [r.reshape(size, len(r) // size, o.size) for r, o in zip(results, plan.outputs, strict=True)]
     return [f if o.batched else f.sum(1) for f, o in zip(folded, plan.outputs, strict=True)], [0] * len(folded)
 
 
-def _flat(operand: Array, axis: Any, batched: bool, size: int, samples: int) -> Array:
-    """(mapped samples * samples, size of the operand)."""
+def _length(value: Array, axis: Any) -> int:
+    """Rows of what is mapped."""
+    return value.shape[0] if axis is None else value.shape[1 if axis == 0 else 0] if value.ndim > 1 else 1
+
+
+def _lead(value: Array, axis: Any, size: int) -> Array:
+    """The mapped axis first; what is not mapped is repeated."""
+    return jnp.broadcast_to(value, (size, *value.shape)) if axis is None else jnp.moveaxis(value, axis, 0)
+
+
+def _flat(operand: Array, axis: Any, batched: bool, size: int, rows: int) -> Array:
+    """(mapped samples * rows, size of the operand)."""
     lead = operand[None] if axis is None else jnp.moveaxis(operand, axis, 0)
     lead = lead if batched else lead[:, None]
-    return jnp.broadcast_to(lead, (size, samples, lead.shape[-1])).reshape(size * samples, lead.shape[-1])
+    return jnp.broadcast_to(lead, (size, rows, lead.shape[-1])).reshape(size * rows, lead.shape[-1])
 
 
 batching.primitive_batchers[plan_p] = _batch
 
 
-def _portable(*operands: Array, plan: Plan, compiled: Compiled) -> tuple[Array, ...]:
-    return emit_jnp(plan)(*operands)
+def _portable(*values: Array, plan: Plan, compiled: Compiled, counts: Counts) -> tuple[Array, ...]:
+    operands, graph = _split(plan, values, counts)
+    return emit_jnp(plan)(*operands, graph=graph)
 
 
-def _compiled(*operands: Array, plan: Plan, compiled: Compiled) -> tuple[Array, ...]:
-    return compiled(plan)(*operands)
+def _compiled(*values: Array, plan: Plan, compiled: Compiled, counts: Counts) -> tuple[Array, ...]:
+    operands, graph = _split(plan, values, counts)
+    return compiled(plan)(*operands, graph=graph) if graph else compiled(plan)(*operands)
 
 
 _lower_portable = mlir.lower_fun(_portable, multiple_results=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tpregistry.hosts import first_present
+from tpregistry.hosts import adapter_for
 from tpregistry.torch.binding import Bindings
 from tpregistry.torch.convolution import unfused
 from tpregistry.torch.graph import graph
@@ -28,7 +28,7 @@ class TensorProductConv(torch.nn.Module):
     def __init__(self, tp: torch.nn.Module) -> None:
         """``tp``: the product. Raises TypeError where it is not a host's."""
         super().__init__()
-        self._hook, self._bindings = first_present().hook(tp), Bindings()
+        self._hook, self._bindings = adapter_for("torch").hook(tp), Bindings()
         self.__dict__["tp"] = tp  # no submodule: its parameters are ours, by the same names
         self._parameters, self._buffers, self._modules = tp._parameters, tp._buffers, tp._modules
 

@@ -32,9 +32,9 @@ class Emitted:
     scratch: int
 
 
-def emit(schedule: Schedule, real: str, widest: int) -> Emitted:
-    """Write a schedule down for ``real`` (float, double) numbers and at most ``widest`` lanes at a time."""
-    sample = Sample(schedule, real, widest)
+def emit(schedule: Schedule, real: str, widest: int, index: str = "i64") -> Emitted:
+    """Write a schedule down for ``real`` (float, double) numbers, at most ``widest`` lanes at a time, and graphs of ``index``."""
+    sample = Sample(schedule, real, widest, index)
     return Emitted(sample.function(), sample.scratch.size)
 
 
@@ -61,8 +61,8 @@ class _Scratch:
 class Sample:
     """The code for one sample, inside the loop over samples."""
 
-    def __init__(self, schedule: Schedule, real: str, widest: int) -> None:
-        self.schedule, self.real, self.widest = schedule, real, widest
+    def __init__(self, schedule: Schedule, real: str, widest: int, index: str) -> None:
+        self.schedule, self.real, self.widest, self.index = schedule, real, widest, index
         self.operands = schedule.plan.inputs + schedule.plan.outputs
         self.owner = owner(schedule.plan)
         self.own_row = {operand.name: operand.batched and not operand.site for operand in self.operands}
@@ -86,13 +86,13 @@ class Sample:
         for operand in self.schedule.plan.outputs:
             if operand.site:
                 self.clear(self.rows[operand.name], operand.size)
-        begin, end = (self.text.load_index("%first", place) for place in (node, self.text.index(node, 1, 1)))
+        begin, end = (self.text.load_index("%first", place, self.index) for place in (node, self.text.index(node, 1, 1)))
         self.text.loop(begin, end, 1, self._edge)
         return []
 
     def _edge(self, place: str, _: list[str]) -> list[str]:
-        self._move_to({"sender": "receiver", "receiver": "sender"}[self.owner], self.text.load_index("%other", place))
-        return self._sample(self.text.load_index("%edges", place), [])
+        self._move_to({"sender": "receiver", "receiver": "sender"}[self.owner], self.text.load_index("%other", place, self.index))
+        return self._sample(self.text.load_index("%edges", place, self.index), [])
 
     def _move_to(self, site: str, row: str) -> None:
         for n, operand in enumerate(self.operands):

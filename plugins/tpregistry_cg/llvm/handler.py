@@ -11,6 +11,7 @@ Offsets are those of ``xla/ffi/api/c_api.h``, major version 0, which XLA promise
 from __future__ import annotations
 
 from tpregistry.plan import Plan
+from tpregistry_cg.llvm.emitter import ORDER, owner
 from tpregistry_cg.llvm.pages import HUGE_PAGES
 from tpregistry_cg.llvm.team import LIBC, functions
 
@@ -20,8 +21,13 @@ ARGUMENTS = 32
 
 def row_bytes(plan: Plan, scratch: int) -> tuple[int, int]:
     """Bytes before a part's scratch memory, and of the whole row."""
-    head = _aligned(ARGUMENTS + 16 * len(plan.inputs + plan.outputs))
+    head = _aligned(ARGUMENTS + 16 * len(plan.inputs + plan.outputs) + 8 * len(order_of(plan)))
     return head, head + _aligned(scratch)
+
+
+def order_of(plan: Plan) -> tuple[str, ...]:
+    """The arrays that follow the operands of a plan over a graph, see `emitter`."""
+    return ORDER if owner(plan) else ()
 
 
 def _aligned(size: int) -> int:
@@ -32,15 +38,13 @@ def handler(plan: Plan, itemsize: int, scratch: int, version: tuple[int, int]) -
     """`handler` for a plan, which answers XLA's question for the API version by ``version``."""
     head, row = row_bytes(plan, scratch)
     lines = _PROLOGUE.format(major=version[0], minor=version[1]).strip().splitlines()
-    for kind, operands, table in (("in", plan.inputs, 72), ("out", (*plan.outputs, None), 112)):
+    for kind, count, table in (("in", len(plan.inputs) + len(order_of(plan)), 72), ("out", len(plan.outputs) + 1, 112)):
         lines.append(_load(f"%{kind}", "ptr", "%frame", table))
-        for n in range(len(operands)):
+        for n in range(count):
             lines += [_load(f"%{kind}{n}", "ptr", f"%{kind}", 8 * n), _load(f"%{kind}{n}.data", "ptr", f"%{kind}{n}", 24)]
-    batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched)
-    for name, buffer in (("batch", f"%in{batch_of}"), ("parts", f"%out{len(plan.outputs)}")):
-        lines += [_load(f"%{name}.dims", "ptr", buffer, 40), _load(f"%{name}", "i64", f"%{name}.dims", 0)]
+    lines += _counts(plan)
     for n, operand in enumerate(plan.outputs):
-        rows = "%batch" if operand.batched else "%parts"
+        rows = "%owners" if operand.site else "%samples" if operand.batched else "%parts"
         lines.append(f"  %out{n}.bytes = mul i64 {rows}, {operand.size * itemsize}")
         if not operand.batched:
             lines.append(f"  %memset{n}.at = getelementptr ptr, ptr @libc, i64 {LIBC.index('memset')}")
@@ -51,6 +55,18 @@ def handler(plan: Plan, itemsize: int, scratch: int, version: tuple[int, int]) -
     lines += ["  br label %fill", *_fill(plan, itemsize, head, row)]
     lines += _EPILOGUE.format(rows=f"%out{len(plan.outputs)}.data", row=row).strip().splitlines()
     return [*lines, *functions(row)]
+
+
+def _counts(plan: Plan) -> list[str]:
+    """How many samples, parts, and nodes that own edges there are: without a graph each sample owns itself."""
+    samples_of = len(plan.inputs) + 1 if order_of(plan) else next(n for n, operand in enumerate(plan.inputs) if operand.batched)
+    lines = []
+    for name, buffer in (("samples", f"%in{samples_of}"), ("parts", f"%out{len(plan.outputs)}")):
+        lines += [_load(f"%{name}.dims", "ptr", buffer, 40), _load(f"%{name}", "i64", f"%{name}.dims", 0)]
+    if not order_of(plan):
+        return [*lines, "  %owners = add i64 %samples, 0"]
+    bounds = [_load("%bounds.dims", "ptr", f"%in{len(plan.inputs)}", 40), _load("%bounds", "i64", "%bounds.dims", 0)]
+    return [*lines, *bounds, "  %owners = sub i64 %bounds, 1"]
 
 
 def _load(name: str, kind: str, base: str, offset: int) -> str:
@@ -74,9 +90,9 @@ def _fill(plan: Plan, itemsize: int, head: int, row: int) -> list[str]:
         f"  %table = getelementptr i8, ptr %row, i64 {ARGUMENTS}",
         f"  %own = getelementptr i8, ptr %row, i64 {head}",
         "  %k1 = add i64 %k, 1",
-        "  %first = mul i64 %batch, %k",
+        "  %first = mul i64 %owners, %k",
         "  %begin = udiv i64 %first, %parts",
-        "  %last = mul i64 %batch, %k1",
+        "  %last = mul i64 %owners, %k1",
         "  %end = udiv i64 %last, %parts",
         *(_store(kind, value, "%row", 8 * n) for n, (kind, value) in enumerate(_ARGUMENTS)),
     ]
@@ -89,6 +105,9 @@ def _fill(plan: Plan, itemsize: int, head: int, row: int) -> list[str]:
             lines.append(f"  %sum{n} = getelementptr i8, ptr {data}, i64 %sum{n}.offset")
             data = f"%sum{n}"
         lines += _entry(len(plan.inputs) + n, data, operand.size if operand.batched else 0)
+    order = 16 * len(plan.inputs + plan.outputs)
+    for n, _ in enumerate(order_of(plan)):
+        lines.append(_store("ptr", f"%in{len(plan.inputs) + n}.data", "%table", order + 8 * n))
     return [*lines, "  %more = icmp ult i64 %k1, %parts", "  br i1 %more, label %fill, label %filled"]
 
 

@@ -71,9 +71,10 @@ class Text:
         """A scalar, or ``width`` adjacent numbers as a vector."""
         return self.let(f"load {self.vector(width) if width else self.real}, ptr {address}, align {self._bytes}")
 
-    def load_index(self, pointer: str, place: str) -> str:
-        """An i64 of an array of them."""
-        return self.let(f"load i64, ptr {self.let(f'getelementptr i64, ptr {pointer}, i64 {place}')}")
+    def load_index(self, pointer: str, place: str, kind: str) -> str:
+        """An element of an array of i32 or i64, as i64."""
+        found = self.let(f"load {kind}, ptr {self.let(f'getelementptr {kind}, ptr {pointer}, i64 {place}')}")
+        return found if kind == "i64" else self.let(f"sext {kind} {found} to i64")
 
     def store(self, address: str, value: str, width: int = 0) -> None:
         """Inverse of `load`."""

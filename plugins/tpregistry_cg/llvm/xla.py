@@ -6,17 +6,20 @@ import ctypes
 import hashlib
 import re
 import threading
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 from tpregistry.backend import Kernel
 from tpregistry.jax.convolution import Unfused
+from tpregistry.jax.graph import Graph
 from tpregistry.jax.primitive import call
 from tpregistry.machine import cores
-from tpregistry.plan import Plan, plan_tensor_product
+from tpregistry.plan import Operand, Plan, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.scaling import Scaling
 from tpregistry.plan.schedule import Schedule, schedule
@@ -24,7 +27,7 @@ from tpregistry.problem import Problem
 from tpregistry.store import open_code
 from tpregistry_cg.arrays import arrays_of, flat
 from tpregistry_cg.llvm import compiler
-from tpregistry_cg.llvm.emitter import emit
+from tpregistry_cg.llvm.emitter import emit, owner
 from tpregistry_cg.llvm.handler import handler, row_bytes
 from tpregistry_cg.llvm.mixed import Mixed
 from tpregistry_cg.llvm.pool import parts
@@ -34,6 +37,9 @@ Array = jax.Array
 _REAL = {"float32": "float", "float64": "double"}
 _lock = threading.Lock()
 
+SHARES = 4
+"""Parts per thread of a sweep over nodes, which have more edges or fewer: who is done takes the next."""
+
 
 class Target:
     """A compiled plan, registered with XLA under ``name``, which is a digest of its source."""
@@ -41,32 +47,64 @@ class Target:
     def __init__(self, plan: Plan, dtype: str) -> None:
         self.plan, self.dtype, self.itemsize = plan, np.dtype(dtype), np.dtype(dtype).itemsize
         self.schedule: Schedule = schedule(plan)
-        emitted = emit(self.schedule, _REAL[dtype], compiler.vector_bytes() // self.itemsize)
+        emitted = emit(self.schedule, _REAL[dtype], compiler.vector_bytes() // self.itemsize, "i32")
         scratch = emitted.scratch * self.itemsize
         self.row = row_bytes(plan, scratch)[1]
         self.source = "\n".join([emitted.source, *handler(plan, self.itemsize, scratch, api_version()), ""])
         self.name = "tpregistry_cg_llvm_" + hashlib.sha256(self.source.encode()).hexdigest()[:24]
         _register(self.name, self.source)
 
-    def __call__(self, *operands: Array) -> tuple[Array, ...]:
+    def __call__(self, *operands: Array, graph: Graph | None = None) -> tuple[Array, ...]:
         """The plan's outputs for its inputs, while a program is lowered."""
         dtype = operands[0].dtype
         if dtype != self.dtype:
             raise TypeError(f"this kernel was compiled for {self.dtype}, and is called with {dtype}")
-        batch = next(len(x) for x, operand in zip(operands, self.plan.inputs, strict=True) if operand.batched)
+        batch = next(len(x) for x, o in zip(operands, self.plan.inputs, strict=True) if o.batched and not o.site)
         if not batch:
-            return tuple(jax.numpy.zeros((0, o.size) if o.batched else (o.size,), dtype) for o in self.plan.outputs)
+            return tuple(jax.numpy.zeros(self._shape(o, 0, graph) if o.batched else (o.size,), dtype) for o in self.plan.outputs)
         count = len(parts(batch, self.schedule.nanoseconds(self.itemsize), cores()))
-        shapes = [jax.ShapeDtypeStruct((batch if o.batched else count, o.size), dtype) for o in self.plan.outputs]
-        rows = jax.ShapeDtypeStruct((count, self.row), np.uint8)
-        results = jax.ffi.ffi_call(self.name, [*shapes, rows])(*operands)
+        if graph is not None:
+            order = graph.order(owner(self.plan))
+            operands = *self._padded(operands), *order
+            count = count if count == 1 else min(SHARES * count, len(order.first) - 1)
+        shapes = [jax.ShapeDtypeStruct(self._shape(o, batch if o.batched else count, graph), dtype) for o in self.plan.outputs]
+        results = jax.ffi.ffi_call(self.name, [*shapes, jax.ShapeDtypeStruct((count, self.row), np.uint8)])(*operands)
         return tuple(r if o.batched else r.sum(0) for r, o in zip(results, self.plan.outputs, strict=False))
+
+    def _shape(self, operand: Operand, rows: int, graph: Graph | None) -> tuple[int, int]:
+        return (graph.count(operand.site) if graph and operand.site else rows, operand.size)
+
+    def _padded(self, operands: Sequence[Array]) -> list[Array]:
+        """Edges to a receiver that is not there read a row of zeros after the last."""
+        padding = ((0, 1), (0, 0))
+        sites = (operand.site for operand in self.plan.inputs)
+        return [jax.numpy.pad(x, padding) if site == "receiver" else x for x, site in zip(operands, sites, strict=True)]
+
+
+class Sweeps:
+    """A plan with outputs at receivers and others: a sweep for each kind.
+
+    The first leaves out edges whose receiver is not there; of the second, which goes by senders, each edge has its row.
+    """
+
+    def __init__(self, plan: Plan, dtype: str) -> None:
+        given, here = (True,) * len(plan.inputs), tuple(operand.site == "receiver" for operand in plan.outputs)
+        self._names = [operand.name for operand in plan.outputs]
+        self.targets = [target(plan.part(given, wanted), dtype) for wanted in (here, tuple(not h for h in here))]
+
+    def __call__(self, *operands: Array, graph: Graph | None = None) -> tuple[Array, ...]:
+        """See `Target`."""
+        found: dict[str, Array] = {}
+        for one in self.targets:
+            found |= zip((operand.name for operand in one.plan.outputs), one(*operands, graph=graph), strict=True)
+        return tuple(found[name] for name in self._names)
 
 
 @cache
-def target(plan: Plan, dtype: str) -> Target:
+def target(plan: Plan, dtype: str) -> Any:
     """Compiled when it is first lowered."""
-    return Target(plan, dtype)
+    kinds = {operand.site == "receiver" for operand in plan.outputs}
+    return Sweeps(plan, dtype) if len(kinds) > 1 else Target(plan, dtype)
 
 
 @cache
@@ -106,10 +144,10 @@ def _register(name: str, source: str) -> None:
 
 
 def build(problem: Problem) -> Kernel:
-    """The kernel of a problem, for JAX; convolutions are not fused."""
-    if problem.convolves:
-        return Unfused(build(problem.product))
+    """The kernel of a problem, for JAX; a convolution whose channels are mixed is not fused."""
     split = channelwise(problem)
+    if problem.convolves and not split.whole:
+        return Unfused(build(problem.product))
     forward = XlaProduct(split.inner)
     if split.whole:
         return forward
@@ -125,16 +163,17 @@ class XlaProduct:
         self._compiled = partial(target, dtype=problem.dtype)
         self.engine = f"llvm, {compiler.vector_bytes() // np.dtype(problem.dtype).itemsize} lanes, by XLA"
 
-    def __call__(self, x: Array, y: Array, w: Array) -> Array:
+    def __call__(self, x: Array, y: Array, w: Array, *, graph: Graph | None = None) -> Array:
         """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
-        return call(self.plan, self._compiled, x, y, w)[0]
+        return call(self.plan, self._compiled, x, y, w, graph=graph)[0]
 
     def sources(self, derivatives: int) -> dict[str, str]:
         """Schedule and LLVM IR of the function itself and of its derivatives."""
         found, plan = {}, self.plan
         for name in ("forward", "backward", "double backward")[: derivatives + 1]:
             compiled = self._compiled(plan)
-            found[name] = f"{compiled.schedule}\n\n{compiled.source}"
+            targets = getattr(compiled, "targets", [compiled])
+            found[name] = "\n\n".join(f"{one.schedule}\n\n{one.source}" for one in targets)
             plan = plan.vjp()
         return found
 
