@@ -47,6 +47,7 @@ bench: .venv/ready .venv-mace/ready
 	$(NEW) benchmarks/kernels.py --batch 1 10 100 --dtype float32 --without cg-dense cg-hoist --name kernels-small
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float64 --rounds 7 --without cg-dense cg-hoist --name kernels-float64
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float32 --rounds 7 --only connection --auto --name kernels-uvw
+	$(NEW) benchmarks/convolutions.py
 	$(OLD) benchmarks/mace_step.py
 	$(NEW) benchmarks/jax_kernels.py
 
@@ -54,12 +55,12 @@ docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(NEW) -m mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 	@echo "built: .cache/docs/index.html"
 
-.venv/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.6.txt tests/nequix.txt
+.venv/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.6.txt tests/without-dependencies.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tpregistry needs Python >= 3.11: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(NEW) $(INSTALL) $(TORCH)
 	$(NEW) $(INSTALL) -e ".[torch,jax,testing,dev]" -r tests/e3nn-0.6.txt
-	$(NEW) $(INSTALL) --no-deps -r tests/nequix.txt
+	$(NEW) $(INSTALL) --no-deps -r tests/without-dependencies.txt
 	touch $@
 
 .venv-mace/ready: pyproject.toml tpregistry/trigger.py tests/e3nn-0.4.4.txt

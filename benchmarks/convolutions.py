@@ -1,0 +1,191 @@
+"""Convolutions on neighbour lists of crystals: gather, product, sum into receivers, fused and not.
+
+    python benchmarks/convolutions.py                        three crystals, five products (a quarter of an hour on two cores)
+    python benchmarks/convolutions.py --only nequip --rounds 3
+
+Contestants take turns in random order; medians. They are e3nn's two modes between torch's `index_select` and `index_add`,
+cg-llvm's product between the same, and cg-llvm's convolution, which passes the gate first. Memory is how far resident memory
+rises in a call. Each graph's order of edges is made once and kept, as where a model's layers share their neighbours; ``order``
+says what making it takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk
+from ase.neighborlist import neighbor_list
+from kernels import HERE, HOSTS, PATTERNS, geometric_mean, host_modules, in_turns, machine, peak_mib
+from rich.console import Console
+from rich.table import Table
+
+from tpregistry.frame import Operands, frame
+from tpregistry.gate import Yardstick, verify
+from tpregistry.gate.cases import draw
+from tpregistry.graph import Edges
+from tpregistry.problem import Problem, bucket
+from tpregistry.testing import real_problems
+from tpregistry.torch.convolution import Unfused
+from tpregistry.torch.graph import Graph
+from tpregistry_cg import CgLlvm
+
+PRODUCTS = ("mace layer 1", "mace-mp-0 medium layer 2", "sevennet-0 inner", "nequip with parity", "sevennet-l3i5 inner")
+OURS = ("cg-llvm, not fused", "cg-llvm")
+FRAME = frame("torch")
+
+
+def crystals() -> dict[str, tuple[Atoms, float]]:
+    """Atoms, displaced a little, and a cutoff in Å that models of them use."""
+    found = {
+        "NaCl, 216 atoms": (bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(3), 5.0),
+        "Cu, 256 atoms": (bulk("Cu", "fcc", a=3.61, cubic=True).repeat(4), 5.0),
+        "Si, 216 atoms": (bulk("Si", "diamond", a=5.43, cubic=True).repeat(3), 6.0),
+    }
+    for atoms, _ in found.values():
+        atoms.rattle(0.05, seed=0)
+    return found
+
+
+def edges_of(atoms: Atoms, cutoff: float) -> Edges:
+    """Every pair within the cutoff, both ways, by receiver as ASE lists them."""
+    receivers, senders = neighbor_list("ij", atoms, cutoff)
+    return Edges(senders.astype(np.int64), receivers.astype(np.int64), len(atoms), len(atoms))
+
+
+@dataclass
+class Row:
+    """One product on one graph: seconds and peak MiB by contestant."""
+
+    crystal: str
+    edges: int
+    nodes: int
+    problem: str
+    paths: int
+    pattern: str
+    seconds: dict[str, float]
+    peak_mib: dict[str, float]
+
+    def ratio(self, name: str) -> float:
+        """How many times faster than the better of e3nn's modes."""
+        return min(self.seconds[host] for host in HOSTS) / self.seconds[name]
+
+    def memory(self, name: str) -> float:
+        """Its peak over that of e3nn's better mode in memory."""
+        return self.peak_mib[name] / min(self.peak_mib[host] for host in HOSTS)
+
+
+def contestants(problem: Problem) -> dict[str, Any]:
+    """Kernels of the convolution; ours pass the gate. Raises RuntimeError where one does not."""
+    kernels: dict[str, Any] = {name: Unfused(host.kernel) for name, host in host_modules(problem.product).items()}
+    kernels |= {OURS[0]: Unfused(CgLlvm().build(problem.product, "cpu")), OURS[1]: CgLlvm().build(problem, "cpu")}
+    host = host_modules(problem)[HOSTS[0]]
+    yardstick = Yardstick(problem.at(batch=256, nodes=16), host, FRAME, "cpu")
+    for name in OURS:
+        evidence = verify(kernels[name], yardstick)
+        if not evidence.ok:
+            raise RuntimeError(f"{name} fails the gate on {problem}: {evidence.failures}")
+    return kernels
+
+
+def operands_on(problem: Problem, edges: Edges) -> Operands:
+    """Random operands of a real graph."""
+    count, drawn = len(edges.senders), draw(problem, len(edges.senders), 0).values
+    generator = np.random.default_rng(0)
+    nodes = {name: generator.standard_normal((edges.nodes, drawn[name].shape[1])) for name in ("x", "a", "g")}
+    assert all(len(drawn[name]) == count for name in ("y", "w"))
+    return Operands(drawn | nodes, graph=edges)
+
+
+def measure(crystal: str, edges: Edges, name: str, rounds: int) -> list[Row]:
+    """All patterns of one product on one graph."""
+    count = len(edges.senders)
+    problem = real_problems("float32")[name].at(operation="tensor_product_conv", batch=bucket(count), nodes=bucket(edges.nodes))
+    kernels, operands, rows = contestants(problem), operands_on(problem, edges), []
+    for order, pattern in enumerate(PATTERNS):
+        thunks = {each: FRAME.thunk(kernel, operands, "float32", "cpu", order) for each, kernel in kernels.items()}
+        peaks = {each: peak_mib(thunk) for each, thunk in thunks.items()}
+        rows.append(Row(crystal, count, edges.nodes, name, len(problem.paths), pattern, in_turns(thunks, rounds), peaks))
+    return rows
+
+
+def order_seconds(edges: Edges, rounds: int) -> dict[str, float]:
+    """What it takes to look at a graph: one that was seen, and both of its orders where it was not."""
+    senders, receivers = torch.from_numpy(edges.senders), torch.from_numpy(edges.receivers)
+    known = Graph(senders.clone(), receivers.clone(), edges.sending, edges.nodes)
+
+    def anew() -> None:
+        made = Graph(senders, receivers, edges.sending, edges.nodes)
+        made.order("sender")
+        made.order("receiver")
+
+    return in_turns({"known": lambda: known.equals(senders, receivers, edges.sending, edges.nodes), "new": anew}, rounds)
+
+
+def table(rows: list[Row]) -> Table:
+    """Milliseconds, ratios to the better of e3nn's modes, MiB."""
+    shown = Table(box=None, padding=(0, 1), header_style="dim", title="float32, ms (times e3nn) and peak MiB", title_justify="left")
+    for heading in ("crystal", "edges", "product", "paths", "pattern", *HOSTS, *OURS, "MiB e3nn", "MiB cg-llvm"):
+        shown.add_column(heading, justify="left" if heading in ("crystal", "product", "pattern") else "right")
+    for row in rows:
+        theirs = [f"{1e3 * row.seconds[host]:.1f}" for host in HOSTS]
+        ours = [f"{1e3 * row.seconds[name]:.2f} ({row.ratio(name):.1f}x)" for name in OURS]
+        memory = [f"{min(row.peak_mib[host] for host in HOSTS):.0f}", f"{row.peak_mib['cg-llvm']:.0f}"]
+        shown.add_row(row.crystal, str(row.edges), row.problem, str(row.paths), row.pattern, *theirs, *ours, *memory)
+    return shown
+
+
+def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """For each contestant of ours and each pattern: mean and least ratio, largest share of e3nn's memory."""
+    found = {}
+    for name in OURS:
+        for pattern in PATTERNS:
+            chosen = [row for row in rows if row.pattern == pattern]
+            ratios = [row.ratio(name) for row in chosen]
+            memory = max(row.memory(name) for row in chosen)
+            found[f"{name} {pattern}"] = {"mean": geometric_mean(ratios), "least": min(ratios), "memory": memory}
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="products whose name holds this")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    args, console = parser.parse_args(), Console(width=None if sys.stdout.isatty() else 190)
+    os.environ["TP_CACHE_DIR"] = tempfile.mkdtemp()
+    begin, where, rows, orders = time.time(), machine(), [], {}
+    for crystal, (atoms, cutoff) in crystals().items():
+        edges = edges_of(atoms, cutoff)
+        orders[crystal] = order_seconds(edges, args.rounds)
+        for name in PRODUCTS:
+            rows += measure(crystal, edges, name, args.rounds) if args.only in name else []
+        print(f"{crystal}: done", file=sys.stderr, flush=True)
+    console.print(table(rows), "")
+    found = summary(rows)
+    for name, one in found.items():
+        console.print(
+            f"{name:28s} {one['mean']:6.1f}x in geometric mean, least {one['least']:.1f}x, memory at most {one['memory']:.2f}"
+        )
+    for name, one in orders.items():
+        console.print(
+            f"order of {name}: {1e3 * one['known']:.3f} ms where the graph is known, {1e3 * one['new']:.2f} ms where it is new"
+        )
+    args.results.mkdir(parents=True, exist_ok=True)
+    everything = {"machine": where, "seconds": time.time() - begin, "summary": found, "order_seconds": orders}
+    (args.results / "convolutions.json").write_text(json.dumps(everything | {"rows": [vars(row) for row in rows]}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
