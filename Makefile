@@ -9,7 +9,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 NEW := .venv/bin/python
 OLD := .venv-mace/bin/python
-OLD_TESTS := tests/e3nn_host tests/cg/test_llvm.py tests/test_plan.py tests/test_so3.py tests/test_session.py tests/test_bootstrap.py
+OLD_TESTS := tests/e3nn_host tests/cg/test_llvm.py tests/test_plan.py tests/so3 tests/test_session.py tests/test_bootstrap.py
 # Two test processes: most tests are small products, for which one thread each is best.
 PARALLEL := OMP_NUM_THREADS=1
 

@@ -15,7 +15,7 @@ class MulIrrep(NamedTuple):
     """``mul`` copies of the irrep of degree ``l`` and parity ``p`` (+1 even, -1 odd)."""
 
     mul: int
-    l: int  # noqa: E741 - the field's own letter
+    l: int
     p: int
 
     @property

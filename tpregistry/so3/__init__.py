@@ -2,5 +2,17 @@
 
 from tpregistry.so3.clebsch_gordan import rounded_wigner_3j, wigner_3j
 from tpregistry.so3.rotation import irreps_matrix, wigner_D
+from tpregistry.so3.symbols import curl, gaunt, matrix_product, vector_signal, wigner_6j, wigner_9j
 
-__all__ = ["irreps_matrix", "rounded_wigner_3j", "wigner_3j", "wigner_D"]
+__all__ = [
+    "curl",
+    "gaunt",
+    "irreps_matrix",
+    "matrix_product",
+    "rounded_wigner_3j",
+    "vector_signal",
+    "wigner_3j",
+    "wigner_6j",
+    "wigner_9j",
+    "wigner_D",
+]

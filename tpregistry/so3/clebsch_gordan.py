@@ -61,12 +61,12 @@ def _complex_clebsch_gordan(l1: int, l2: int, l3: int) -> Array:
     tensor = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * l3 + 1))
     for m1 in range(-l1, l1 + 1):
         for m2 in range(max(-l2, -l3 - m1), min(l2, l3 - m1) + 1):
-            tensor[l1 + m1, l2 + m2, l3 + m1 + m2] = _racah(l1, m1, l2, m2, l3, m1 + m2)
+            tensor[l1 + m1, l2 + m2, l3 + m1 + m2] = racah(l1, m1, l2, m2, l3, m1 + m2)
     return tensor
 
 
-def _racah(l1: int, m1: int, l2: int, m2: int, l3: int, m3: int) -> float:
-    """Racah's sum (Varshalovich et al., 8.2.1, eq. 3) in integers: exact before the one square root."""
+def racah(l1: int, m1: int, l2: int, m2: int, l3: int, m3: int) -> float:
+    """<l1 m1 l2 m2 | l3 m3> / sqrt(2 l3 + 1), by Racah's sum (Varshalovich et al., 8.2.1, eq. 3): exact before one square root."""
     f = factorial
     total = Fraction(0)
     for k in range(max(0, l2 - l3 - m1, l1 - l3 + m2), min(l1 + l2 - l3, l1 - m1, l2 + m2) + 1):
@@ -74,10 +74,10 @@ def _racah(l1: int, m1: int, l2: int, m2: int, l3: int, m3: int) -> float:
         total += Fraction((-1) ** k, below)
     triangle = Fraction(f(l1 + l2 - l3) * f(l1 - l2 + l3) * f(-l1 + l2 + l3), f(l1 + l2 + l3 + 1))
     magnetic = f(l1 + m1) * f(l1 - m1) * f(l2 + m2) * f(l2 - m2) * f(l3 + m3) * f(l3 - m3)
-    return (1 if total >= 0 else -1) * _sqrt(triangle * magnetic * total * total)
+    return (1 if total >= 0 else -1) * root(triangle * magnetic * total * total)
 
 
-def _sqrt(value: Fraction) -> float:
+def root(value: Fraction) -> float:
     """Square root of a fraction that may be far outside the range of floats."""
     scale = max(0, 128 - value.numerator.bit_length() + value.denominator.bit_length()) & ~1
     return isqrt((value.numerator << scale) // value.denominator) / (1 << (scale // 2))
