@@ -19,7 +19,8 @@ demo: .venv/ready
 	$(NEW) benchmarks/demo.py
 
 test: .venv/ready .venv-mace/ready lint
-	$(PARALLEL) $(NEW) -m pytest -n 2 tests --ignore tests/hosts --ignore tests/jax/test_suite.py
+	$(PARALLEL) $(NEW) -m pytest -n 2 tests --ignore tests/hosts --ignore tests/interpreted --ignore tests/jax/test_suite.py
+	TRITON_INTERPRET=1 $(PARALLEL) $(NEW) -m pytest -n 2 tests/interpreted
 	$(PARALLEL) $(OLD) -m pytest -n 2 $(OLD_TESTS)
 	$(OLD) -m pytest tests/hosts/test_mace.py
 	$(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py --ignore tests/hosts/test_nequip.py
@@ -36,6 +37,7 @@ hosts: .venv/ready .venv-mace/ready
 	WHOLE_SUITES=1 $(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py --ignore tests/hosts/test_nequip.py
 	$(NEW) -m pytest tests/hosts/test_nequip.py
 	$(OLD) -m pytest tests/hosts/test_mace.py
+	WHOLE_SUITES=1 TRITON_INTERPRET=1 $(PARALLEL) $(NEW) -m pytest -n 2 tests/interpreted
 	WHOLE_SUITES=1 $(NEW) -m pytest tests/jax/test_suite.py
 
 # A quiet machine, half an hour.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from os import environ
 
 from tpregistry.backend import Face, Kernel, Reason, Verdict
 from tpregistry.problem import Problem
@@ -75,3 +76,38 @@ class CgLlvm:
         """A kernel with derivatives of its own; it is compiled when it is called, or in JAX when it is lowered."""
         module = {"torch": "tpregistry_cg.llvm.product", "jax": "tpregistry_cg.llvm.xla"}[framework]
         return import_module(module).build(problem)
+
+
+def _triton_seconds(problem: Problem) -> float:
+    """Compilation takes longer the longer a kernel is; a double backward is some fifteen times a forward."""
+    entries = sum((2 * problem.irreps_in1[p.i_in1].l + 1) * (2 * problem.irreps_out[p.i_out].l + 1) for p in problem.paths)
+    return round(1.0 + entries * (0.06 if problem.derivatives else 0.006), 2)
+
+
+class CgTriton:
+    """Written in Triton for the problem: channels are lanes, y is hoisted, all gradients in one sweep, no atomics."""
+
+    face = Face(
+        name="cg-triton",
+        family="cg",
+        summary="written for the problem in Triton, all gradients in one sweep (NVIDIA and AMD GPUs)",
+        frameworks=("torch",),
+        operations=("tensor_product", "tensor_product_conv"),
+        requires=("torch", "triton"),
+    )
+
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """All modes and dtypes on a GPU, up to 1024 copies; on a CPU only by Triton's interpreter, which is for tests."""
+        reasons = []
+        if device.split(":")[0] != "cuda" and environ.get("TRITON_INTERPRET") != "1":
+            reasons.append(Reason("TP120", f"cg-triton runs on NVIDIA and AMD GPUs, not on {device}"))
+        widest = max((rep.mul for rep in (*problem.irreps_in1, *problem.irreps_in2)), default=0)
+        if widest > 1024:
+            reasons.append(Reason("TP125", f"cg-triton has at most 1024 lanes, the problem {widest} copies"))
+        return Verdict(tuple(reasons), _triton_seconds(problem) if device != "cpu" else 600.0)
+
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel with derivatives of its own, compiled when it is called."""
+        from tpregistry_cg.triton.product import build
+
+        return build(problem, device)

@@ -103,7 +103,9 @@ def test_only_the_gradients_asked_for_are_computed(monkeypatch: pytest.MonkeyPat
     computed = []
     inner = CompiledPlan.__call__
     monkeypatch.setattr(
-        CompiledPlan, "__call__", lambda self, *a: (computed.append([o.name for o in self.plan.outputs]), inner(self, *a))[1]
+        CompiledPlan,
+        "__call__",
+        lambda self, *a, **k: (computed.append([o.name for o in self.plan.outputs]), inner(self, *a, **k))[1],
     )
     problem = real_problems()["sevennet-0 last"]
     function = differentiable(CgLlvm().build(problem, "cpu"))

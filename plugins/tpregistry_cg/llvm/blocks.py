@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tpregistry.plan.schedule import Block
 from tpregistry_cg.llvm.lanes import chunks, load_components, store_components
 from tpregistry_cg.llvm.pieces import Lanes, Sums
-from tpregistry_cg.llvm.sweep import Sweep
+from tpregistry_cg.sweep import Sweep
 
 if TYPE_CHECKING:
     from tpregistry_cg.llvm.emitter import Sample

@@ -13,15 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tpregistry.plan import Plan
 from tpregistry.plan.schedule import Block, Place, Schedule, written
 from tpregistry_cg.llvm.blocks import Group
 from tpregistry_cg.llvm.entry import entry
 from tpregistry_cg.llvm.lanes import chunks
 from tpregistry_cg.llvm.text import Text
-
-ORDER = ("first", "edges", "other")
-"""Names of the addresses that describe the edges of each owner."""
+from tpregistry_cg.orders import ORDER, owner
 
 
 @dataclass(frozen=True)
@@ -36,13 +33,6 @@ def emit(schedule: Schedule, real: str, widest: int, index: str = "i64") -> Emit
     """Write a schedule down for ``real`` (float, double) numbers, at most ``widest`` lanes at a time, and graphs of ``index``."""
     sample = Sample(schedule, real, widest, index)
     return Emitted(sample.function(), sample.scratch.size)
-
-
-def owner(plan: Plan) -> str:
-    """The site whose nodes a sweep goes through: that of the outputs, which may have one at most."""
-    sites = {operand.site for operand in plan.outputs if operand.site}
-    assert len(sites) < 2, "outputs at both ends of an edge take two sweeps"
-    return sites.pop() if sites else "sender" if any(operand.site for operand in plan.inputs) else ""
 
 
 class _Scratch:

@@ -13,8 +13,9 @@ from tpregistry.plan.schedule import schedule
 from tpregistry.store import open_code
 from tpregistry.torch.graph import Graph
 from tpregistry_cg.llvm import compiler, pool
-from tpregistry_cg.llvm.emitter import Emitted, emit, owner
+from tpregistry_cg.llvm.emitter import Emitted, emit
 from tpregistry_cg.llvm.memory import empty, scratch
+from tpregistry_cg.orders import owner, sweeps
 
 Tensor = torch.Tensor
 
@@ -57,12 +58,9 @@ class CompiledPlan:
 
     @cached_property
     def _sweeps(self) -> list[CompiledPlan]:
-        """This plan; or where outputs are summed at both ends of the edges, those at receivers and then all others."""
-        at_receivers = tuple(operand.site == "receiver" for operand in self.plan.outputs)
-        if not any(at_receivers) or not any(operand.site == "sender" for operand in self.plan.outputs):
-            return [self]
-        given = (True,) * len(self.plan.inputs)
-        return [self.part(given, at_receivers), self.part(given, tuple(not here for here in at_receivers))]
+        """This plan, or several that are run one after the other."""
+        plans = sweeps(self.plan)
+        return [self] if len(plans) == 1 else [CompiledPlan(plan, self.dtype) for plan in plans]
 
     @cached_property
     def emitted(self) -> Emitted:

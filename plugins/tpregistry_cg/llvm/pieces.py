@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tpregistry_cg.llvm.lanes import load_components, load_strided, store_components, store_strided
-from tpregistry_cg.llvm.sweep import Pair
+from tpregistry_cg.sweep import Pair
 
 if TYPE_CHECKING:
     from tpregistry_cg.llvm.blocks import Turn

@@ -16,8 +16,8 @@ from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
 from tpregistry_cg.arrays import arrays_of
 from tpregistry_cg.llvm.kernel import CompiledPlan, Tensor
-from tpregistry_cg.llvm.mixed import Mixed
 from tpregistry_cg.llvm.scaling import ScalingKernel
+from tpregistry_cg.mixed import Mixed
 
 
 def build(problem: Problem) -> Kernel:

@@ -21,17 +21,17 @@ from tpregistry.jax.primitive import call
 from tpregistry.machine import cores
 from tpregistry.plan import Operand, Plan, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
-from tpregistry.plan.scaling import Scaling
 from tpregistry.plan.schedule import Schedule, schedule
 from tpregistry.problem import Problem
 from tpregistry.store import open_code
-from tpregistry_cg.arrays import arrays_of, flat
+from tpregistry_cg.arrays import arrays_of
 from tpregistry_cg.llvm import compiler
-from tpregistry_cg.llvm.emitter import emit, owner
+from tpregistry_cg.llvm.emitter import emit
 from tpregistry_cg.llvm.handler import handler, row_bytes
-from tpregistry_cg.llvm.mixed import Mixed
 from tpregistry_cg.llvm.pool import parts
 from tpregistry_cg.llvm.team import LIBC
+from tpregistry_cg.mixed import Mixed, scaling
+from tpregistry_cg.orders import owner
 
 Array = jax.Array
 _REAL = {"float32": "float", "float64": "double"}
@@ -151,8 +151,9 @@ def build(problem: Problem) -> Kernel:
     forward = XlaProduct(split.inner)
     if split.whole:
         return forward
-    scalings = [partial(_scaling, part) for part in split.scalings]
-    return Mixed(split, problem.irreps_out.dim, arrays_of("jax", problem.dtype, "cpu"), forward, forward, scalings)
+    arrays = arrays_of("jax", problem.dtype, "cpu")
+    scalings = [partial(scaling, arrays, part) for part in split.scalings]
+    return Mixed(split, problem.irreps_out.dim, arrays, forward, forward, scalings)
 
 
 class XlaProduct:
@@ -176,11 +177,3 @@ class XlaProduct:
             found[name] = "\n\n".join(f"{one.schedule}\n\n{one.source}" for one in targets)
             plan = plan.vjp()
         return found
-
-
-def _scaling(part: Scaling, vectors: Array, scalars: Array, weights: Array) -> Array:
-    """The scalars mixed into the weights give a matrix for each sample, which is applied to all components."""
-    s, t, w = part.copies
-    matrices = (scalars @ weights.reshape(s, t * w)).reshape(len(scalars), t, w)
-    out = jax.numpy.einsum("ztw,ztk->zwk", matrices, vectors.reshape(len(vectors), t, vectors.shape[1] // t))
-    return part.coefficient * flat(out)

@@ -1,4 +1,4 @@
-"""One sweep over a few lanes of a block: every term of it, whatever its target, from the same loaded pieces.
+"""One sweep over lanes of a block, in any language: every term of it, whatever its target, from the same loaded pieces.
 
 With P[i] = w a[i] and H[i] = sum_k M[i, k] g[k] (g is what has the role of out):
 
@@ -13,9 +13,24 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tpregistry.plan.schedule import Block, Use
-from tpregistry_cg.llvm.text import Text
 
 Pair = tuple[int, int]
+
+
+class Text(Protocol):
+    """A program being written; values are names or constants of ``width`` lanes."""
+
+    def multiply_add(self, left: str, right: str, total: str | None, width: int = 0) -> str:
+        """``left * right + total``; without a total the product."""
+        ...
+
+    def add(self, left: str, right: str, width: int) -> str:
+        """The sum."""
+        ...
+
+    def constants(self, value: float, width: int) -> str:
+        """The same number in every lane."""
+        ...
 
 
 class Pieces(Protocol):

@@ -75,6 +75,14 @@ class Mixed:
         return parts[0] if len(parts) == 1 else self._arrays.beside(parts)
 
 
+def scaling(arrays: Arrays, part: Scaling, vectors: Array, scalars: Array, weights: Array) -> Array:
+    """The scalars mixed into the weights give a matrix for each sample, which is applied to all components."""
+    s, t, w = part.copies
+    matrices = (scalars @ weights.reshape(s, t * w)).reshape(len(scalars), t, w)
+    out = arrays.einsum("ztw,ztk->zwk", matrices, vectors.reshape(len(vectors), t, vectors.shape[1] // t))
+    return part.coefficient * flat(out)
+
+
 def _scaled(part: Scaling, function: Function, x: Array, y: Array, w: Array) -> Array:
     vectors, scalars = (y, x) if part.of_x else (x, y)
     weights = w[part.weights].reshape(part.shape)
