@@ -4,9 +4,9 @@
     python benchmarks/convolutions.py --only nequip --rounds 3
 
 Contestants take turns in random order; medians. They are e3nn's two modes between torch's `index_select` and `index_add`,
-cg-llvm's product between the same, and cg-llvm's convolution, which passes the gate first. Memory is how far resident memory
-rises in a call. Each graph's order of edges is made once and kept, as where a model's layers share their neighbours; ``order``
-says what making it takes.
+our compiled backend's product between the same (cg-llvm; on a GPU cg-triton), and its convolution; both pass the gate first.
+Memory is how far resident memory rises in a call. Each graph's order of edges is made once and kept, as where a model's layers
+share their neighbours; ``order`` says what making it takes.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from tpregistry.problem import Problem, bucket
 from tpregistry.testing import real_problems
 from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.graph import Graph
-from tpregistry_cg import CgLlvm
+from tpregistry_cg import CgLlvm, CgTriton
 
 PRODUCTS = ("mace layer 1", "mace-mp-0 medium layer 2", "sevennet-0 inner", "nequip with parity", "sevennet-l3i5 inner")
-OURS = ("cg-llvm, not fused", "cg-llvm")
+FUSED = {"cpu": CgLlvm(), "cuda": CgTriton()}
 FRAME = frame("torch")
 
 
@@ -85,13 +85,21 @@ class Row:
         return self.peak_mib[name] / min(self.peak_mib[host] for host in HOSTS)
 
 
-def contestants(problem: Problem) -> dict[str, Any]:
+def ours(device: str) -> tuple[str, str]:
+    """Our compiled backend there, as a product between gather and sum, and fused."""
+    name = FUSED[device].face.name
+    return f"{name}, not fused", name
+
+
+def contestants(problem: Problem, device: str) -> dict[str, Any]:
     """Kernels of the convolution; ours pass the gate. Raises RuntimeError where one does not."""
-    kernels: dict[str, Any] = {name: Unfused(host.kernel) for name, host in host_modules(problem.product).items()}
-    kernels |= {OURS[0]: Unfused(CgLlvm().build(problem.product, "cpu")), OURS[1]: CgLlvm().build(problem, "cpu")}
-    host = host_modules(problem)[HOSTS[0]]
-    yardstick = Yardstick(problem.at(batch=256, nodes=16), host, FRAME, "cpu")
-    for name in OURS:
+    kernels: dict[str, Any] = {name: Unfused(host.kernel) for name, host in host_modules(problem.product, device).items()}
+    asked = dict(zip(ours(device), (problem.product, problem), strict=True))
+    built = {name: FUSED[device].build(each, device) for name, each in asked.items()}
+    kernels |= {name: built[name] if asked[name].convolves else Unfused(built[name]) for name in asked}
+    host = host_modules(problem, device)[HOSTS[0]]
+    yardstick = Yardstick(problem.at(batch=256, nodes=16), host, FRAME, device)
+    for name in asked:
         evidence = verify(kernels[name], yardstick)
         if not evidence.ok:
             raise RuntimeError(f"{name} fails the gate on {problem}: {evidence.failures}")
@@ -107,21 +115,21 @@ def operands_on(problem: Problem, edges: Edges) -> Operands:
     return Operands(drawn | nodes, graph=edges)
 
 
-def measure(crystal: str, edges: Edges, name: str, rounds: int) -> list[Row]:
+def measure(crystal: str, edges: Edges, name: str, rounds: int, device: str) -> list[Row]:
     """All patterns of one product on one graph."""
     count = len(edges.senders)
     problem = real_problems("float32")[name].at(operation="tensor_product_conv", batch=bucket(count), nodes=bucket(edges.nodes))
-    kernels, operands, rows = contestants(problem), operands_on(problem, edges), []
+    kernels, operands, rows = contestants(problem, device), operands_on(problem, edges), []
     for order, pattern in enumerate(PATTERNS):
-        thunks = {each: FRAME.thunk(kernel, operands, "float32", "cpu", order) for each, kernel in kernels.items()}
-        peaks = {each: peak_mib(thunk) for each, thunk in thunks.items()}
+        thunks = {each: FRAME.thunk(kernel, operands, "float32", device, order) for each, kernel in kernels.items()}
+        peaks = {each: peak_mib(thunk, device) for each, thunk in thunks.items()}
         rows.append(Row(crystal, count, edges.nodes, name, len(problem.paths), pattern, in_turns(thunks, rounds), peaks))
     return rows
 
 
-def order_seconds(edges: Edges, rounds: int) -> dict[str, float]:
+def order_seconds(edges: Edges, rounds: int, device: str) -> dict[str, float]:
     """What it takes to look at a graph: one that was seen, and both of its orders where it was not."""
-    senders, receivers = torch.from_numpy(edges.senders), torch.from_numpy(edges.receivers)
+    senders, receivers = (torch.from_numpy(index).to(device) for index in (edges.senders, edges.receivers))
     known = Graph(senders.clone(), receivers.clone(), edges.sending, edges.nodes)
 
     def anew() -> None:
@@ -132,23 +140,23 @@ def order_seconds(edges: Edges, rounds: int) -> dict[str, float]:
     return in_turns({"known": lambda: known.equals(senders, receivers, edges.sending, edges.nodes), "new": anew}, rounds)
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[Row], device: str) -> Table:
     """Milliseconds, ratios to the better of e3nn's modes, MiB."""
     shown = Table(box=None, padding=(0, 1), header_style="dim", title="float32, ms (times e3nn) and peak MiB", title_justify="left")
-    for heading in ("crystal", "edges", "product", "paths", "pattern", *HOSTS, *OURS, "MiB e3nn", "MiB cg-llvm"):
+    for heading in ("crystal", "edges", "product", "paths", "pattern", *HOSTS, *ours(device), "MiB e3nn", "MiB fused"):
         shown.add_column(heading, justify="left" if heading in ("crystal", "product", "pattern") else "right")
     for row in rows:
         theirs = [f"{1e3 * row.seconds[host]:.1f}" for host in HOSTS]
-        ours = [f"{1e3 * row.seconds[name]:.2f} ({row.ratio(name):.1f}x)" for name in OURS]
-        memory = [f"{min(row.peak_mib[host] for host in HOSTS):.0f}", f"{row.peak_mib['cg-llvm']:.0f}"]
-        shown.add_row(row.crystal, str(row.edges), row.problem, str(row.paths), row.pattern, *theirs, *ours, *memory)
+        mine = [f"{1e3 * row.seconds[name]:.2f} ({row.ratio(name):.1f}x)" for name in ours(device)]
+        memory = [f"{min(row.peak_mib[host] for host in HOSTS):.0f}", f"{row.peak_mib[ours(device)[1]]:.0f}"]
+        shown.add_row(row.crystal, str(row.edges), row.problem, str(row.paths), row.pattern, *theirs, *mine, *memory)
     return shown
 
 
-def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
+def summary(rows: list[Row], device: str) -> dict[str, dict[str, float]]:
     """For each contestant of ours and each pattern: mean and least ratio, largest share of e3nn's memory."""
     found = {}
-    for name in OURS:
+    for name in ours(device):
         for pattern in PATTERNS:
             chosen = [row for row in rows if row.pattern == pattern]
             ratios = [row.ratio(name) for row in chosen]
@@ -160,19 +168,21 @@ def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu", choices=list(FUSED))
+    parser.add_argument("--name", default="convolutions", help="of the result file")
     parser.add_argument("--only", default="", help="products whose name holds this")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     args, console = parser.parse_args(), Console(width=None if sys.stdout.isatty() else 190)
     os.environ["TP_CACHE_DIR"] = tempfile.mkdtemp()
-    begin, where, rows, orders = time.time(), machine(), [], {}
+    begin, where, rows, orders = time.time(), machine(args.device), [], {}
     for crystal, (atoms, cutoff) in crystals().items():
         edges = edges_of(atoms, cutoff)
-        orders[crystal] = order_seconds(edges, args.rounds)
+        orders[crystal] = order_seconds(edges, args.rounds, args.device)
         for name in PRODUCTS:
-            rows += measure(crystal, edges, name, args.rounds) if args.only in name else []
+            rows += measure(crystal, edges, name, args.rounds, args.device) if args.only in name else []
         print(f"{crystal}: done", file=sys.stderr, flush=True)
-    console.print(table(rows), "")
-    found = summary(rows)
+    console.print(table(rows, args.device), "")
+    found = summary(rows, args.device)
     for name, one in found.items():
         console.print(
             f"{name:28s} {one['mean']:6.1f}x in geometric mean, least {one['least']:.1f}x, memory at most {one['memory']:.2f}"
@@ -183,7 +193,7 @@ def main() -> int:
         )
     args.results.mkdir(parents=True, exist_ok=True)
     everything = {"machine": where, "seconds": time.time() - begin, "summary": found, "order_seconds": orders}
-    (args.results / "convolutions.json").write_text(json.dumps(everything | {"rows": [vars(row) for row in rows]}, indent=1))
+    (args.results / f"{args.name}.json").write_text(json.dumps(everything | {"rows": [vars(row) for row in rows]}, indent=1))
     return 0
 
 

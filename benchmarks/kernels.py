@@ -35,12 +35,14 @@ from rich.table import Table
 
 import tpregistry
 from tpregistry import discovery, session
+from tpregistry.building import build
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw
 from tpregistry.problem import Mode, Problem, bucket
 from tpregistry.settings import current
 from tpregistry.testing import real_problems
+from tpregistry.verdicts import verdict_of
 from tpregistry_e3nn.adapter import Adapter
 
 HERE = Path(__file__).parent
@@ -70,29 +72,29 @@ class Row:
         return min(self.seconds[host] for host in HOSTS) / self.seconds[name]
 
 
-def host_modules(problem: Problem) -> dict[str, Any]:
+def host_modules(problem: Problem, device: str) -> dict[str, Any]:
     """e3nn's own code in both of its modes."""
     before, found = e3nn.get_optimization_defaults()["jit_mode"], {}
     for name, mode in zip(HOSTS, ("script", "eager"), strict=True):
         e3nn.set_optimization_defaults(jit_mode=mode)
         try:
-            found[name] = Adapter().host(problem, "cpu")
+            found[name] = Adapter().host(problem, device)
         finally:
             e3nn.set_optimization_defaults(jit_mode=before)
     return found
 
 
-def contestants(problem: Problem) -> tuple[dict[str, Any], dict[str, float]]:
+def contestants(problem: Problem, device: str) -> tuple[dict[str, Any], dict[str, float]]:
     """Kernels by name, those that pass the gate; and the seconds that building and checking took."""
-    hosts, seconds = host_modules(problem), {}
+    hosts, seconds = host_modules(problem, device), {}
     kernels = {name: host.kernel for name, host in hosts.items()}
-    yardstick = Yardstick(problem, hosts[HOSTS[0]], FRAME, "cpu")
+    yardstick = Yardstick(problem, hosts[HOSTS[0]], FRAME, device)
     for name, plugin in discovery.backends(current()).items():
         backend = plugin.backend
-        if backend is None or plugin.face.host or not backend.supports(problem, "cpu").ok:
+        if backend is None or plugin.face.host or not verdict_of(backend, problem, "torch", device, "e3nn").ok:
             continue
-        kernel = backend.build(problem, "cpu")
-        seconds[name] = first_use(kernel, problem)
+        kernel = build(backend, problem, device, "torch")
+        seconds[name] = first_use(kernel, problem, device)
         evidence = verify(kernel, yardstick)
         if evidence.ok:
             kernels[name] = kernel
@@ -101,40 +103,46 @@ def contestants(problem: Problem) -> tuple[dict[str, Any], dict[str, float]]:
     return kernels, seconds
 
 
-def first_use(kernel: Any, problem: Problem) -> float:
+def first_use(kernel: Any, problem: Problem, device: str) -> float:
     """Seconds of the first force pattern, with whatever is generated, compiled or loaded for it."""
     start = time.perf_counter()
-    FRAME.thunk(kernel, draw(problem, 1, 0), problem.dtype, "cpu", 2)()
+    FRAME.thunk(kernel, draw(problem, 1, 0), problem.dtype, device, 2)()
     return time.perf_counter() - start
 
 
-def copier(problem: Problem, batch: int) -> tuple[Thunk, int]:
+def copier(problem: Problem, batch: int, device: str) -> tuple[Thunk, int]:
     """A copy of half of the bytes that the forward touches: reads and writes together are as many."""
     row = problem.irreps_in1.dim + problem.irreps_in2.dim + problem.irreps_out.dim
     row += 0 if problem.shared_weights else problem.weight_numel
-    source = torch.ones(batch * row // 2, dtype=getattr(torch, problem.dtype))
-    return lambda: torch.empty_like(source).copy_(source), row
+    source = torch.ones(batch * row // 2, dtype=getattr(torch, problem.dtype), device=device)
+
+    def copy() -> None:
+        torch.empty_like(source).copy_(source)
+        if source.is_cuda:
+            torch.cuda.synchronize()
+
+    return copy, row
 
 
-def automatic(problem: Problem, batch: int, order: int) -> Any:
+def automatic(problem: Problem, batch: int, order: int, device: str) -> Any:
     """The kernel that TP_BACKEND=auto binds, after tuning with an empty store."""
-    host = Adapter().host(problem, "cpu")
+    host = Adapter().host(problem, device)
     with tempfile.TemporaryDirectory() as folder, tpregistry.use("auto", budget=60, cache_dir=folder, log="off") as settings:
-        decision = session.resolve(problem.at(batch=bucket(batch), derivatives=order), host, "torch", "cpu", settings, batch)
+        decision = session.resolve(problem.at(batch=bucket(batch), derivatives=order), host, "torch", device, settings, batch)
     return decision.kernel or host.kernel
 
 
-def measure(problem: Problem, name: str, kernels: dict[str, Any], batch: int, rounds: int, auto: bool) -> list[Row]:
+def measure(problem: Problem, name: str, kernels: dict[str, Any], batch: int, device: str, args: argparse.Namespace) -> list[Row]:
     """All patterns of one problem at one batch."""
     operands, rows = draw(problem, batch, 0), []
     for order, pattern in enumerate(PATTERNS):
-        chosen = {"auto": automatic(problem, batch, order)} if auto else {}
+        chosen = {"auto": automatic(problem, batch, order, device)} if args.auto else {}
         thunks: dict[str, Thunk] = {
-            each: FRAME.thunk(kernel, operands, problem.dtype, "cpu", order) for each, kernel in (kernels | chosen).items()
+            each: FRAME.thunk(kernel, operands, problem.dtype, device, order) for each, kernel in (kernels | chosen).items()
         }
-        thunks["copy"] = copier(problem, batch)[0]
-        peaks = {each: peak_mib(thunk) for each, thunk in thunks.items()}
-        seconds = in_turns(thunks, rounds)
+        thunks["copy"] = copier(problem, batch, device)[0]
+        peaks = {each: peak_mib(thunk, device) for each, thunk in thunks.items()}
+        seconds = in_turns(thunks, args.rounds)
         mode = problem.paths[0].mode.value
         rows.append(Row(name, mode, len(problem.paths), problem.dtype, batch, pattern, seconds, peaks, seconds.pop("copy")))
     return rows
@@ -157,12 +165,17 @@ def timed(thunk: Thunk, repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def peak_mib(thunk: Thunk) -> float:
-    """How far resident memory rises while a thunk runs (its second call); 0 where the system does not tell.
+def peak_mib(thunk: Thunk, device: str) -> float:
+    """How far resident memory, or that of a GPU, rises while a thunk runs (its second call); 0 where the system does not tell.
 
     Before, the C library gives back what it holds free.
     """
     thunk()
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        start = torch.cuda.memory_allocated()
+        thunk()
+        return (torch.cuda.max_memory_allocated() - start) / 2**20
     ctypes.CDLL(None).malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")
@@ -218,10 +231,11 @@ def table(rows: list[Row]) -> Table:
     return shown
 
 
-def machine() -> dict[str, Any]:
+def machine(device: str) -> dict[str, Any]:
     """What the numbers depend on."""
-    names = ("tpregistry", "torch", "e3nn", "llvmlite", "numpy")
-    described = FRAME.environment("cpu") | {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
+    wanted = ("tpregistry", "torch", "e3nn", "llvmlite", "triton", "numpy")
+    names = [name for name in wanted if discovery.installed_version(name)]
+    described = FRAME.environment(device) | {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
     return described | {"versions": {name: metadata.version(name) for name in names}, "allocator": "the C library's, as it comes"}
 
 
@@ -230,6 +244,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, nargs="+", default=[1000, 4000])
     parser.add_argument("--dtype", nargs="+", default=["float32", "float64"])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--only", default="", help="problems whose name holds this")
     parser.add_argument("--without", nargs="*", default=[], help="backends to leave out")
     parser.add_argument("--auto", action="store_true", help="also what TP_BACKEND=auto binds for each row, tuned first")
@@ -245,10 +260,10 @@ def run(args: argparse.Namespace, console: Console) -> list[Row]:
         for name, problem in real_problems(dtype).items():
             if args.only not in name:
                 continue
-            kernels, seconds = contestants(problem.at(batch=256))
+            kernels, seconds = contestants(problem.at(batch=256), args.device)
             kept = {each: kernel for each, kernel in kernels.items() if each not in args.without}
             for batch in args.batch:
-                for row in measure(problem, name, kept, batch, args.rounds, args.auto):
+                for row in measure(problem, name, kept, batch, args.device, args):
                     row.build_seconds = seconds
                     rows.setdefault((dtype, batch), []).append(row)
             print(f"{name}, {dtype}: done", file=sys.stderr, flush=True)
@@ -260,7 +275,7 @@ def run(args: argparse.Namespace, console: Console) -> list[Row]:
 def main() -> int:
     os.environ["TP_CACHE_DIR"] = tempfile.mkdtemp()  # so that what is compiled is compiled here
     args, console = arguments(), Console(width=None if sys.stdout.isatty() else 190)
-    begin, where = time.time(), machine()
+    begin, where = time.time(), machine(args.device)
     rows = run(args, console)
     means = {name: summary(rows, name) for name in dict.fromkeys(n for row in rows for n in row.seconds if n not in HOSTS)}
     for name, groups in means.items():
@@ -271,7 +286,7 @@ def main() -> int:
     args.results.mkdir(parents=True, exist_ok=True)
     everything = {"machine": where, "seconds": time.time() - begin, "summary": means, "rows": [vars(row) for row in rows]}
     (args.results / f"{args.name}.json").write_text(json.dumps(everything, indent=1))
-    plot(everything, args.results / f"{args.name}.png")
+    plot(everything, args.results / f"{args.name}.png", "cg-llvm" if args.device == "cpu" else "cg-triton")
     return 0
 
 

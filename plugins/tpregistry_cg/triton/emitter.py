@@ -1,10 +1,10 @@
 """A schedule as Triton kernels: a program owns some samples, or a node of a graph, and a lane of its tile a channel.
 
 What a plan writes is put together in registers and stored once; see `passes` for where that takes several kernels. There are no
-atomics: sums over lanes are trees within a program, sums over the edges of a node are made by the
-program that owns the node, in their order, and sums over all samples go to a row per program, which the caller adds up.
+atomics: sums over lanes are trees within a program, sums over the edges of a node are made by the program that owns the node, in
+their order, and sums over all samples go to a row per program, which the caller adds up.
 
-``kernel(addresses and row strides of operands, [first, edges, other,] samples or nodes, rows of sums)``.
+``kernel(addresses and row strides of operands, [first, edges, other,] samples, programs)``.
 """
 
 from __future__ import annotations

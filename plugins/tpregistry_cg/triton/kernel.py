@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -11,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from triton import knobs
 
 from tpregistry.plan import Operand, Plan
 from tpregistry.plan.schedule import Schedule, schedule
@@ -85,7 +85,7 @@ class TritonPlan:
         if len(self.sweeps) > 1:
             found = dict(pair for sweep in self.sweeps for pair in sweep.named(*operands, graph=graph))
             return tuple(found[operand.name] for operand in self.plan.outputs)
-        inputs = [operand if operand.stride(-1) == 1 else operand.contiguous() for operand in operands]
+        inputs = [_rows(operand) for operand in operands]
         batch = inputs[self._batch_of].shape[0]
         programs = [graph.count(self.owner) if graph is not None else -(-batch // one.samples) for one in self.emitted.passes]
         if not all(operand.batched for operand in self.plan.outputs) and graph is None:
@@ -96,8 +96,8 @@ class TritonPlan:
         if graph is not None:
             order = graph.order(self.owner)
             arguments += [order.first, order.edges, order.other]
-        for one, count in zip(self.emitted.passes, programs, strict=True):
-            if batch:
+        with torch.cuda.device_of(inputs[0]):
+            for one, count in zip(self.emitted.passes, programs, strict=True) if batch else ():
                 self._launch(one, count, [*arguments, batch, count])
         return tuple(out if o.batched else out.sum(0) for out, o in zip(outputs, self.plan.outputs, strict=True))
 
@@ -116,6 +116,12 @@ class TritonPlan:
         return zip((operand.name for operand in self.plan.outputs), self(*operands, graph=graph), strict=True)
 
 
+def _rows(operand: Tensor) -> Tensor:
+    """The tensor itself where the numbers of a row are adjacent and of their own sign."""
+    plain = operand.resolve_neg()
+    return plain if plain.stride(-1) == 1 else plain.contiguous()
+
+
 def warps(one: Pass) -> int:
     """Of a program: a thread has a few numbers of a tile."""
     return max(1, min(4, one.samples * one.lanes // 32))
@@ -129,7 +135,7 @@ def _arguments(tensors: Sequence[Tensor], operands: Sequence[Operand], sums: boo
 
 def load(source: str) -> ModuleType:
     """The module of a source. Triton reads the lines of its functions, which `linecache` holds for it; it keeps binaries itself."""
-    mode = "interpreted" if knobs.runtime.interpret else "compiled"
+    mode = "interpreted" if os.environ.get("TRITON_INTERPRET") == "1" else "compiled"
     name = f"tpregistry_cg_triton_{mode}_" + hashlib.sha256(source.encode()).hexdigest()[:24]
     if name not in sys.modules:
         module, path = ModuleType(name), f"<{name}>"

@@ -1,0 +1,73 @@
+"""What cg-triton's kernels need of a GPU, without one: registers, spills and seconds of compilation, for every real product.
+
+    python benchmarks/triton_resources.py --only mace      (all of them: half an hour on two cores, long kernels compile slowly)
+
+Compiled ahead of time for sm_80 and sm_90, products and convolutions, forward, backward and double backward; read from the
+binaries by the cuobjdump that comes with Triton.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from tpregistry.plan import plan_tensor_product
+from tpregistry.problem import Mode
+from tpregistry.testing import real_problems
+from tpregistry_cg.triton.kernel import TritonPlan
+from tpregistry_cg.triton.resources import resources
+
+HERE = Path(__file__).parent
+ORDERS = ("forward", "backward", "double backward")
+HEADINGS = ("product", "paths", "operation", "order", "sm", "kernels", "registers", "bytes spilled", "seconds")
+
+
+def rows(only: str, architectures: list[int]) -> Any:
+    """One for each product, operation, order and architecture: all of its kernels."""
+    for name, problem in real_problems("float32").items():
+        if only not in name or problem.paths[0].mode is not Mode.UVU:
+            continue
+        for operation, nodes in (("tensor_product", 0), ("tensor_product_conv", 64)):
+            kernel = TritonPlan(plan_tensor_product(problem.at(operation=operation, nodes=nodes)), torch.float32)
+            for order in ORDERS:
+                for architecture in architectures:
+                    found = [asdict(one) for one in resources(kernel, architecture)]
+                    yield {"product": name, "paths": len(problem.paths), "operation": operation, "order": order, "kernels": found}
+                kernel = kernel.vjp()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="products whose name holds this")
+    parser.add_argument("--architectures", type=int, nargs="+", default=[80, 90])
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    args, found = parser.parse_args(), []
+    os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp()
+    shown = Table(*HEADINGS, box=None, padding=(0, 1), header_style="dim")
+    for row in rows(args.only, args.architectures):
+        found.append(row)
+        every = row["kernels"]
+        numbers = (max(k["registers"] for k in every), max(k["spilled"] for k in every), round(sum(k["seconds"] for k in every), 1))
+        cells = (row["product"], row["paths"], row["operation"], row["order"], every[0]["architecture"], len(every), *numbers)
+        shown.add_row(*map(str, cells))
+        print(*cells, file=sys.stderr, flush=True)
+    Console(width=None if sys.stdout.isatty() else 160).print(shown)
+    args.results.mkdir(parents=True, exist_ok=True)
+    versions = {name: metadata.version(name) for name in ("tpregistry", "triton")}
+    (args.results / "triton_resources.json").write_text(json.dumps({"versions": versions, "rows": found}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
