@@ -196,7 +196,7 @@ def test_what_is_no_graph_is_refused(senders: list, receivers: list, error: type
 def test_neighbours_written_into_the_same_array_are_seen() -> None:
     """Also where torch cannot know of it: MD codes write into buffers of their own."""
     buffer = np.array([0, 1, 2])
-    senders, receivers = torch.from_numpy(buffer), torch.tensor([2, 1, 0])
+    senders, receivers = torch.from_numpy(buffer), torch.tensor([2, 1, 0], dtype=torch.int32)
     first = graph(senders, receivers, 3, 3)
     assert graph(senders, receivers, 3, 3) is first
     buffer[:] = [2, 2, 2]

@@ -9,7 +9,7 @@ import torch
 from e3nn import o3
 
 import tpregistry
-from tpregistry.torch import TensorProductConv
+from tpregistry.torch import Graph, TensorProductConv
 
 NODES, EDGES = 12, 150
 
@@ -111,15 +111,35 @@ def test_no_edge_and_no_node() -> None:
         assert conv(torch.randn(0, 32), torch.randn(0, 9), torch.randn(0, 32), none, none).shape == (0, 64)
 
 
-def test_transforms_and_compilation_run_stock_code() -> None:
+def test_transforms_run_stock_code() -> None:
     tp, inputs, edges = product(), [operand.detach() for operand in operands()], ends()
     conv = TensorProductConv(tp)
     with tpregistry.use("cg-llvm"):
         several = torch.vmap(lambda x: conv(x, *inputs[1:], *edges))(torch.stack([inputs[0]] * 2))
-        compiled = torch.compile(conv, fullgraph=True, backend="eager")(*inputs, *edges)
-    expected = by_hand(tp, *inputs)
-    torch.testing.assert_close(several, torch.stack([expected] * 2), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(compiled, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(several, torch.stack([by_hand(tp, *inputs)] * 2), atol=1e-4, rtol=1e-4)
+
+
+def test_compiled_it_runs_stock_code() -> None:
+    """Where e3nn itself compiles: the modules of e3nn 0.4.4 are TorchScript, which torch.compile refuses."""
+    tp, inputs, edges = product(), [operand.detach() for operand in operands()], ends()
+    compiled = torch.compile(TensorProductConv(tp), fullgraph=True, backend="eager")
+    if isinstance(tp._compiled_main_left_right, torch.jit.ScriptModule):
+        with pytest.raises(torch._dynamo.exc.Unsupported, match="jit.script"):
+            torch.compile(tp, fullgraph=True, backend="eager")(inputs[0][:1], inputs[1][:1], inputs[2][:1])
+        return
+    with tpregistry.use("cg-llvm"):
+        found = compiled(*inputs, *edges)
+    torch.testing.assert_close(found, by_hand(tp, *inputs), atol=1e-4, rtol=1e-4)
+
+
+def test_a_graph_made_before() -> None:
+    tp, inputs = product(), operands()
+    edges = Graph(*ends(torch.int32), NODES, NODES + 2)
+    with tpregistry.use("cg-llvm"):
+        found = TensorProductConv(tp)(*inputs, edges)
+    torch.testing.assert_close(found, by_hand(tp, *inputs, NODES + 2), atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="12 senders, but x has 11 rows"):
+        TensorProductConv(tp)(inputs[0][:-1], *inputs[1:], edges)
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -128,6 +148,8 @@ def test_what_does_not_fit_is_refused() -> None:
         conv(x, y[:-1], w, *ends())
     with pytest.raises(IndexError, match="but there are 5 nodes"):
         conv(x, y, w, *ends(), 5)
+    with pytest.raises(ValueError, match="senders without receivers"):
+        conv(x, y, w, ends()[0])
     with pytest.raises(TypeError, match="is no e3nn TensorProduct"):
         TensorProductConv(torch.nn.Linear(2, 2))
 

@@ -2,14 +2,16 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from tpregistry.torch.graph import Graph as Graph
     from tpregistry.torch.layers import TensorProductConv as TensorProductConv
 
-__all__ = ["TensorProductConv"]
+_HOMES = {"Graph": "graph", "TensorProductConv": "layers"}
+__all__ = ["Graph", "TensorProductConv"]
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'tpregistry.torch' has no attribute {name!r}; it has {', '.join(__all__)}")
-    from tpregistry.torch import layers
+    from importlib import import_module
 
-    return getattr(layers, name)
+    return getattr(import_module(f"tpregistry.torch.{_HOMES[name]}"), name)

@@ -48,6 +48,7 @@ class Graph:
     def __init__(self, senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> None:
         _check(senders, receivers, sending, nodes)
         self.senders, self.receivers, self.sending, self.nodes = senders.long(), receivers.long(), sending, nodes
+        self._given = senders, receivers
 
     def __len__(self) -> int:
         return len(self.senders)
@@ -69,8 +70,11 @@ class Graph:
 
     def equals(self, senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> bool:
         """Whether it is the graph of these, by what they hold now."""
-        same = (self.sending, self.nodes) == (sending, nodes) and self.senders.device == senders.device
-        return same and torch.equal(self.senders, senders) and torch.equal(self.receivers, receivers)
+        if (self.sending, self.nodes) != (sending, nodes):
+            return False
+        pairs = list(zip(self._given, (senders, receivers), strict=True))
+        alike = all((ours.dtype, ours.device) == (theirs.dtype, theirs.device) for ours, theirs in pairs)
+        return alike and all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
 def graph(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> Graph:

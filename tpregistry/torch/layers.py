@@ -10,7 +10,7 @@ import torch
 from tpregistry.hosts import adapter_for
 from tpregistry.torch.binding import Bindings
 from tpregistry.torch.convolution import unfused
-from tpregistry.torch.graph import graph
+from tpregistry.torch.graph import Graph, graph
 
 Tensor = torch.Tensor
 
@@ -33,26 +33,43 @@ class TensorProductConv(torch.nn.Module):
         self._parameters, self._buffers, self._modules = tp._parameters, tp._buffers, tp._modules
 
     def forward(
-        self, x: Tensor, y: Tensor, weight: Tensor | None, senders: Tensor, receivers: Tensor, nodes: int | None = None
+        self,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        senders: Tensor | Graph,
+        receivers: Tensor | None = None,
+        nodes: int | None = None,
     ) -> Tensor:
         """x (senders, irreps_in1.dim), y (edges, irreps_in2.dim), weight (edges, weight_numel), or (weight_numel,) or None as
         the product takes it; senders and receivers (edges,), int32 or int64, in any order -> (nodes, irreps_out.dim).
 
-        ``nodes`` receive: by default as many as x has rows. Raises ValueError and IndexError for what does not fit together.
+        ``nodes`` receive: by default as many as x has rows. In place of senders, receivers and nodes there may be a `Graph`, which
+        is then neither looked at nor compared again: on a GPU that saves waiting for the device. Raises ValueError and IndexError
+        for what does not fit together.
         """
         w = self._hook.weights(self.tp, weight)
-        receiving = x.shape[0] if nodes is None else nodes
-
-        def stock() -> Tensor:
-            return unfused(self._hook.own(self.tp), x, y, w, senders, receivers, receiving)
-
         if torch.compiler.is_compiling():
-            return stock()
-        edges = graph(senders, receivers, x.shape[0], receiving)
+            return self._stock(x, y, w, senders, receivers, nodes)
+        edges = (
+            senders
+            if isinstance(senders, Graph)
+            else graph(senders, _needed(receivers), len(x), len(x) if nodes is None else nodes)
+        )
+        if edges.sending != len(x):
+            raise ValueError(f"the graph has {edges.sending} senders, but x has {len(x)} rows")
         if not len(y) == len(edges) or (w.dim() > 1 and len(w) != len(edges)):
             raise ValueError(f"{len(edges)} edges, but y has {len(y)} rows and the weights {tuple(w.shape)}: one row per edge")
 
-        return self._hook.convolve(self.tp, self._bindings, stock, x, y, w, edges)
+        return self._hook.convolve(self.tp, self._bindings, lambda: self._stock(x, y, w, edges), x, y, w, edges)
+
+    def _stock(
+        self, x: Tensor, y: Tensor, w: Tensor, senders: Tensor | Graph, receivers: Tensor | None = None, nodes: int | None = None
+    ) -> Tensor:
+        """Gather, the host's own code, sum."""
+        if isinstance(senders, Graph):
+            senders, receivers, nodes = senders.senders, senders.receivers, senders.nodes
+        return unfused(self._hook.own(self.tp), x, y, w, senders, _needed(receivers), len(x) if nodes is None else nodes)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
         self._bindings = Bindings()
@@ -76,3 +93,9 @@ class TensorProductConv(torch.nn.Module):
     def extra_repr(self) -> str:
         """The product."""
         return str(self.tp)
+
+
+def _needed(receivers: Tensor | None) -> Tensor:
+    if receivers is None:
+        raise ValueError("senders without receivers: give both, or a Graph")
+    return receivers
