@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from tpregistry.hosts import adapter_for
-from tpregistry.jax.binding import convolution
+from tpregistry.jax.binding import convolution, device
 from tpregistry.jax.graph import graph
 from tpregistry.problem import Problem, bucket
 
@@ -36,7 +36,7 @@ def tensor_product_conv(
         dtype=str(x.dtype),
     )
     _check(problem, x, y, w, len(edges.senders))
-    return convolution(problem, adapter.host(problem, "cpu"), x, y, w, edges)
+    return convolution(problem, adapter.host(problem, device()), x, y, w, edges)
 
 
 def _check(problem: Problem, x: Array, y: Array, w: Array, edges: int) -> None:
