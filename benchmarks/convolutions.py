@@ -118,7 +118,7 @@ def operands_on(problem: Problem, edges: Edges) -> Operands:
 def measure(crystal: str, edges: Edges, name: str, rounds: int, device: str) -> list[Row]:
     """All patterns of one product on one graph."""
     count = len(edges.senders)
-    problem = real_problems("float32")[name].at(operation="tensor_product_conv", batch=bucket(count), nodes=bucket(edges.nodes))
+    problem = real_problems("float32")[name].convolution(bucket(edges.nodes)).at(batch=bucket(count))
     kernels, operands, rows = contestants(problem, device), operands_on(problem, edges), []
     for order, pattern in enumerate(PATTERNS):
         thunks = {each: FRAME.thunk(kernel, operands, "float32", device, order) for each, kernel in kernels.items()}

@@ -7,6 +7,7 @@ import pytest
 from tpregistry.backend import Verdict
 from tpregistry.frame import frame
 from tpregistry.testing import Loopback, examine, hygiene, problems, tour, zoo
+from tpregistry.testing.signals import signals
 from tpregistry_e3nn.adapter import Adapter
 
 FRAME = frame("torch")
@@ -58,7 +59,7 @@ def test_a_problem_that_the_host_lacks_is_unsupported() -> None:
 
 def test_problems_are_chosen_by_name_and_drawn_from_a_seed() -> None:
     everything = problems()
-    assert len(everything) == len(zoo("float32")) + len(zoo("float64"))
+    assert len(everything) == sum(len(zoo(dtype)) + len(signals(dtype)) for dtype in ("float32", "float64"))
     assert set(problems(("float32",), only="scalars")) == {"scalars only, float32"}
     drawn = problems(("float64",), only="random", further=3, seed=4)
     assert list(drawn) == [f"random {number} of seed 4, float64" for number in range(3)]
@@ -66,7 +67,7 @@ def test_problems_are_chosen_by_name_and_drawn_from_a_seed() -> None:
     assert drawn != problems(("float64",), only="random", further=3, seed=5)
 
 
-@pytest.mark.parametrize("name", ["cg-dense", "cg-hoist", "cg-llvm", "e3nn"])
+@pytest.mark.parametrize("name", ["cg-dense", "cg-hoist", "cg-llvm", "gtp-grid", "gtp-fourier", "mtp", "definition", "e3nn"])
 def test_our_own_plugins_have_good_manners(name: str) -> None:
     found = hygiene(name)
     assert [finding.name for finding in found] == ["face", "light", "quiet", "quick"]

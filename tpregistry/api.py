@@ -10,7 +10,7 @@ from tpregistry import bootstrap, session
 from tpregistry.decision import Decision, Decisions
 from tpregistry.errors import TPError
 from tpregistry.frame import Host, frame
-from tpregistry.hosts import adapter, adapters, first_present
+from tpregistry.hosts import adapter, adapters, first_present, host_for
 from tpregistry.problem import ORDERS, Problem, bucket
 from tpregistry.resolution import Resolution
 from tpregistry.settings import Request, Settings, Tune, current
@@ -85,7 +85,7 @@ def _adjusted(problem: Problem, batch: int | None, derivatives: int | None) -> P
 
 def _subjects(subject: Any, device: str) -> list[tuple[Problem, Host]]:
     if isinstance(subject, Problem):
-        return [(subject, first_present().host(subject, device))]
+        return [(subject, host_for(subject, first_present().framework, device))]
     if isinstance(subject, (list, tuple)):
         return [pair for part in subject for pair in _subjects(part, device)]
     pairs = {problem.digest: (problem, host) for problem, host in first_present().problems(subject)}

@@ -50,10 +50,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer of `supports`: yes, or all the reasons why not. ``build_seconds`` estimates what `build` will take."""
+    """The answer of `supports`: yes, or all the reasons why not. ``build_seconds`` estimates what `build` will take.
+
+    ``on_request`` says why a backend that can do the problem is not worth checking and measuring unless it is named.
+    """
 
     reasons: tuple[Reason, ...] = ()
     build_seconds: float = 0.0
+    on_request: str = ""
 
     @property
     def ok(self) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from tpregistry.irreps import MulIrrep
+from tpregistry.problem import Problem
 from tpregistry.so3 import curl, gaunt, matrix_product
 
 Triple = tuple[int, int, int]
@@ -72,8 +74,38 @@ def by_jacobian(
     return max(_rank(scales, places, [generator.standard_normal((channels, n)) for n in sizes]) for _ in range(draws))
 
 
-def _rank(scales: np.ndarray, places: np.ndarray, weights: list[np.ndarray]) -> int:
-    """Of the derivative of scale * sum_c a_c[l1] b_c[l2] g_c[l3] by all a, b and g."""
+def of_problem(problem: Problem, channels: int = 1, draws: int = 3) -> int:
+    """Of a product between linear maps, as its layers are: a weight per irrep of each operand and channel.
+
+    Where an operand holds an irrep several times (fields of vectors), outside the maps there is one. With weighted paths it is
+    a Clebsch-Gordan product: the number of triples.
+    """
+    kinds = triples_of(problem)
+    if any(path.has_weight for path in problem.paths) or not kinds:
+        return len(set(kinds))
+    scales = np.array([path.coefficient for path in problem.paths])
+    places = np.array([[path.i_in1, path.i_in2, path.i_out] for path in problem.paths])
+    sums = np.array([[float(kind == each) for kind in kinds] for each in sorted(set(kinds))])
+    generator = np.random.default_rng(0)
+    sizes = len(problem.irreps_in1), len(problem.irreps_in2), len(problem.irreps_out)
+    return max(_rank(scales, places, [generator.standard_normal((channels, n)) for n in sizes], sums) for _ in range(draws))
+
+
+def triples_of(problem: Problem) -> list[str]:
+    """The irreps that each path joins, as `1o x 1o -> 1e`."""
+    slots = problem.irreps_in1, problem.irreps_in2, problem.irreps_out
+    return [
+        "{} x {} -> {}".format(*(_kind(slot[i]) for slot, i in zip(slots, (p.i_in1, p.i_in2, p.i_out), strict=True)))
+        for p in problem.paths
+    ]
+
+
+def _kind(item: MulIrrep) -> str:
+    return str(item).partition("x")[2]
+
+
+def _rank(scales: np.ndarray, places: np.ndarray, weights: list[np.ndarray], sums: np.ndarray | None = None) -> int:
+    """Of the derivative of scale * sum_c a_c[l1] b_c[l2] g_c[l3] by all a, b and g; of sums of those of several paths."""
     factors = [weight[:, places[:, slot]] for slot, weight in enumerate(weights)]
     columns = []
     for slot, weight in enumerate(weights):
@@ -81,4 +113,5 @@ def _rank(scales: np.ndarray, places: np.ndarray, weights: list[np.ndarray]) -> 
         chosen = places[:, slot, None] == np.arange(weight.shape[1])
         columns.append((scales * others)[:, :, None] * chosen)
     jacobian = np.concatenate([np.moveaxis(part, 0, 1).reshape(len(scales), -1) for part in columns], axis=1)
+    jacobian = jacobian if sums is None else sums @ jacobian
     return int(np.linalg.matrix_rank(jacobian, tol=1e-9 * np.linalg.norm(jacobian, 2)))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tpregistry import discovery, report
 from tpregistry.errors import TPError
+from tpregistry.problem import OWN_OPERATIONS, Problem
 from tpregistry.settings import process_settings
+
+if TYPE_CHECKING:
+    from tpregistry.frame import Host
 
 
 @cache
@@ -34,6 +38,18 @@ def adapter_for(framework: str) -> Any:
     if not found:
         raise TPError(f"no host for {framework} is installed; adapters wait for {', '.join(adapters())}")
     return found[0]
+
+
+def host_for(problem: Problem, framework: str, device: str) -> Host:
+    """What a problem that comes without a module or call is checked against: a host's code, or the definition of its operation.
+
+    Raises TPError where no host is installed, Unsupported where it cannot do the problem.
+    """
+    if problem.operation in OWN_OPERATIONS:
+        from tpregistry.definition import definition
+
+        return definition(problem, device, framework)
+    return adapter_for(framework).host(problem, device)
 
 
 def _present() -> list[Any]:

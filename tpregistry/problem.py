@@ -58,7 +58,10 @@ _LETTERS = {
 ORDERS = (0, 1, 2)
 """Of derivatives: evaluation; forces, or training on energies; training on forces."""
 
-OPERATIONS = ("tensor_product", "tensor_product_conv")
+OWN_OPERATIONS = ("gaunt", "curl", "vector_signal", "matrix_product")
+"""Products that no host has, with coefficients that nobody chooses: see `tpregistry.products`."""
+
+OPERATIONS = ("tensor_product", "tensor_product_conv", *OWN_OPERATIONS)
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
@@ -145,8 +148,13 @@ class Problem:
 
     @cached_property
     def product(self) -> Problem:
-        """What is computed for each edge of a convolution; a product itself."""
-        return self.at(operation="tensor_product", nodes=0) if self.convolves else self
+        """The same paths as a Clebsch-Gordan product: what a convolution computes for each edge, and what a product that has
+        an operation of its own computes as well, by another way; a `tensor_product` itself."""
+        return self if self.operation == "tensor_product" else self.at(operation="tensor_product", nodes=0)
+
+    def convolution(self, nodes: int) -> Problem:
+        """The inverse of `product`: with so many receivers, x at senders and out at receivers."""
+        return self.at(operation="tensor_product_conv", nodes=nodes)
 
     @cached_property
     def is_scaling(self) -> bool:
@@ -187,7 +195,7 @@ class Problem:
         modes = "+".join(sorted({path.mode.value for path in self.paths})) or "no path"
         irreps = f"{_short(self.irreps_in1)} x {_short(self.irreps_in2)} -> {_short(self.irreps_out)}"
         size = f"E~{self.batch} N~{self.nodes}" if self.convolves else f"B~{self.batch}"
-        kind = "conv of " if self.convolves else ""
+        kind = {"tensor_product": "", "tensor_product_conv": "conv of "}.get(self.operation, f"{self.operation} of ")
         return f"{kind}{irreps} [{len(self.paths)} paths {modes}] {self.dtype} d{self.derivatives} {size}"
 
 

@@ -54,7 +54,7 @@ class Resolution:
         """In a line: why it cannot, or what is known of its speed."""
         entry = self.record.entry(candidate.name) if self.record else None
         if candidate.reasons or entry is None:
-            return "; ".join(map(str, candidate.reasons)) or "not measured yet"
+            return "; ".join(map(str, candidate.reasons)) or candidate.on_request or "not measured yet"
         ratio = self.record.ratio(candidate.name) if self.record else None
         speed = f", {entry.median_us:.0f} µs, {ratio:.2f}x" if ratio else ""
         return f"{entry.outcome}{speed}" + "".join(f"; {reason}" for reason in entry.reasons)

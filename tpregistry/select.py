@@ -6,8 +6,8 @@ The rule, in order:
 3. Names in TP_BACKEND: the members of the first name that can do the problem, then those of the next, and so on. Among
    the members of a family, the record's order, else they are measured where that is allowed.
 4. ``auto``: the winner of a valid record, among those that are not excluded now. Without a record, or where a backend has
-   come since, all that can do the problem are measured. Where measuring is not allowed and there is no
-   record, the host (nothing unmeasured is preferred to it).
+   come since, all that can do the problem are measured, but those that say themselves that they cannot win there. Where
+   measuring is not allowed and there is no record, the host (nothing unmeasured is preferred to it).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A backend, and every reason why it cannot do the problem."""
+    """A backend, and every reason why it cannot do the problem, or why it need not be tried unless it is named."""
 
     name: str
     family: str
@@ -52,6 +52,7 @@ class Candidate:
     reasons: tuple[Reason, ...] = ()
     build_seconds: float = 0.0
     versions: tuple[tuple[str, str], ...] = ()
+    on_request: str = ""
 
     @property
     def ok(self) -> bool:
@@ -86,7 +87,7 @@ def select(
     tunable = may_measure and settings.tune in (Tune.MISS, Tune.FORCE)
     if settings.backend.names:
         return _by_name(settings, able, known, tunable)
-    return _automatic(able, known, tunable, host)
+    return _automatic(tuple(c for c in able if c.host or not c.on_request), known, tunable, host)
 
 
 def valid(record: Record, candidates: tuple[Candidate, ...]) -> bool:

@@ -18,7 +18,8 @@ def _candidate(problem: Problem, plugin: Plugin, framework: str, device: str, ho
     trouble, backend = plugin.trouble, plugin.backend
     verdict = verdict_of(backend, problem, framework, device, host, trouble) if backend else Verdict(trouble)
     versions = tuple(sorted(plugin.versions.items()))
-    return Candidate(plugin.name, plugin.family, plugin.name == host, verdict.reasons, verdict.build_seconds, versions)
+    is_host = plugin.name == host
+    return Candidate(plugin.name, plugin.family, is_host, verdict.reasons, verdict.build_seconds, versions, verdict.on_request)
 
 
 def verdict_of(
@@ -31,7 +32,7 @@ def verdict_of(
         return Verdict(reasons)
     try:
         verdict = backend.supports(asked, device, framework)
-        return Verdict(tuple(verdict.reasons), verdict.build_seconds)
+        return Verdict(tuple(verdict.reasons), verdict.build_seconds, verdict.on_request)
     except Exception as error:  # a plugin may raise anything; it is left out with its reason
         return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))
 

@@ -25,14 +25,16 @@ class E3nn:
     )
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
-        """Everything but paths of one triple that differ in the sign of their coefficients."""
+        """Everything but negative coefficients of scalars, and paths of one triple that differ in sign: its weights are roots."""
         signs: dict[tuple[int, int, int], set[bool]] = {}
         for path in problem.paths:
             triple = problem.degrees(path)
             signs.setdefault(triple, set()).add(path.coefficient < 0)
         mixed = [triple for triple, found in signs.items() if len(found) > 1]
-        reason = Reason("TP130", f"e3nn has one sign per triple; those of l = {mixed} are mixed")
-        return Verdict((reason,) if mixed else ())
+        scalar = [triple for triple, found in signs.items() if 0 in triple and True in found]
+        said = (f"e3nn has one sign per triple; those of l = {mixed} are mixed",) if mixed else ()
+        said += (f"e3nn has no negative coefficients of l = {scalar}: it keeps no 3j tensor there",) if scalar else ()
+        return Verdict(tuple(Reason("TP130", message) for message in said))
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A TensorProduct module with the coefficients of the problem, called with explicit weights."""

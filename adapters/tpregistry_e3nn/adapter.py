@@ -66,7 +66,7 @@ class Adapter:
                     problem = problem_of(child.tp if convolves else child)
                 except Unreadable:
                     continue
-                form = problem.at(operation="tensor_product_conv", nodes=NODES) if convolves else problem
+                form = problem.convolution(NODES) if convolves else problem
                 yield form, host_of(child.tp if convolves else child, convolves)
 
     def hook(self, module: Any) -> Any:

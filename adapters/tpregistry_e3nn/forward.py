@@ -26,7 +26,7 @@ class TensorProductHook(Hook):
         """See `describe.describe`."""
         return describe(module, dtype)
 
-    def host(self, module: Any, problem: Problem) -> Host:
+    def host(self, module: Any, problem: Problem, device: str) -> Host:
         """See `host.host_of`."""
         return host_of(module, problem.convolves)
 

@@ -7,9 +7,9 @@ from itertools import groupby
 
 import numpy as np
 
+from tpregistry.arrays import Array, cut
 from tpregistry.plan import Segment, Term
-from tpregistry_cg.arrays import Array, cut
-from tpregistry_cg.portable import PortableKernel
+from tpregistry.portable import PortableKernel
 
 Group = tuple[Segment, Segment | None, Array, list[int], list[int]]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tpregistry.arrays import Array, Arrays, flat
 from tpregistry.backend import Kernel
 from tpregistry.plan.channelwise import Channelwise, Mix
 from tpregistry.plan.scaling import Scaling
-from tpregistry_cg.arrays import Array, Arrays, flat
 
 Function = Callable[..., Array]
 

@@ -30,7 +30,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 5e-5}
 
 def convolution(problem: Problem, edges: int = 256, nodes: int = 16) -> Problem:
     """Of a product, over a graph of this kind."""
-    return problem.at(operation="tensor_product_conv", batch=edges, nodes=nodes)
+    return problem.convolution(nodes).at(batch=edges)
 
 
 def edges_of(count: int, sending: int, nodes: int) -> Edges:

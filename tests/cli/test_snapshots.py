@@ -29,6 +29,7 @@ pytest.importorskip("e3nn")
 FOLDER = Path(__file__).parent / "snapshots"
 PYTHON = sys.executable
 ONLY_HOST = {"TP_PLUGINS": "e3nn"}
+ONLY_HOSTS = {"TP_PLUGINS": "e3nn,definition"}
 TINY = ("2x0e+2x1o", "0e+1o")
 
 COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
@@ -47,6 +48,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
     "run-json": (("run", "--json", "--", "echo", "hello"), {}),
     "run-error": (("run", "echo"), {}),
     "bench": (("bench", *TINY, "--batch", "4", "--derivatives", "1", "--rounds", "3"), ONLY_HOST),
+    "tradeoff": (("tradeoff", "0e+1o", "1o", "--channels", "2", "--batch", "4", "--rounds", "3"), ONLY_HOSTS),
+    "tradeoff-error": (("tradeoff", "0e+0e", "1o"), {}),
     "verify": (("verify", "moody", "--only", "per-sample", "--dtype", "float32"), {}),
     "verify-error": (("verify", "cg"), {}),
     "reason": (("reason",), {}),

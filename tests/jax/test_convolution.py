@@ -24,8 +24,10 @@ from tpregistry_cg import CgHoist, CgLlvm
 from tpregistry_e3nn_jax.adapter import Adapter
 
 SENDING, NODES, EDGES = 5, 4, 23
-PER_EDGE = problem_from_irreps("3x0e+2x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float32").at(
-    operation="tensor_product_conv", nodes=4, batch=16, derivatives=1
+PER_EDGE = (
+    problem_from_irreps("3x0e+2x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float32")
+    .convolution(4)
+    .at(batch=16, derivatives=1)
 )
 
 

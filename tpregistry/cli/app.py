@@ -22,6 +22,7 @@ from tpregistry.cli.list_backends import list_backends
 from tpregistry.cli.output import note
 from tpregistry.cli.reason import reason
 from tpregistry.cli.run import run as run_program
+from tpregistry.cli.tradeoff import tradeoff
 from tpregistry.cli.verify import verify
 from tpregistry.errors import TPError
 
@@ -72,6 +73,7 @@ app.command("explain", short_help="What would run for a problem, and why.")(expl
 app.command("autotune", cls=SubjectsOrProgram, short_help="Check and measure ahead of time.")(autotune)
 app.command("run", cls=AfterDashes, short_help="Run a program, accelerated.")(run_program)
 app.command("bench", short_help="Time every valid backend on a problem.")(bench)
+app.command("tradeoff", short_help="Expressivity and time of each product on your irreps.")(tradeoff)
 app.command("verify", short_help="Check a backend on the problem zoo.")(verify)
 app.add_typer(cache, name="cache", short_help="Records and compiled code: list, show, remove.")
 app.command("reason", short_help="What a reason code means, and what helps.")(reason)

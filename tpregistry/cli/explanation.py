@@ -111,6 +111,7 @@ def of_candidate(candidate: Candidate, record: Record | None) -> dict[str, Any]:
         "supported": candidate.ok,
         "host": candidate.host,
         "reasons": [as_json(reason) for reason in candidate.reasons],
+        "on_request": candidate.on_request,
         "estimated_build_seconds": candidate.build_seconds,
         "versions": dict(candidate.versions),
         "ratio": record.ratio(candidate.name) if record else None,
@@ -119,13 +120,13 @@ def of_candidate(candidate: Candidate, record: Record | None) -> dict[str, Any]:
 
 
 def state(candidate: Candidate, entry: Entry | None) -> str:
-    """One or two words for where a candidate stands: host, unsupported, not measured yet, stale, or its outcome."""
+    """A word or two for where a candidate stands: host, unsupported, on request, not measured yet, stale, or its outcome."""
     if candidate.host:
         return "host"
     if not candidate.ok:
         return "unsupported"
     if entry is None or entry.outcome is Outcome.UNSUPPORTED:
-        return "not measured yet"
+        return "on request" if candidate.on_request else "not measured yet"
     return entry.outcome.value if entry.versions == dict(candidate.versions) else "stale"
 
 

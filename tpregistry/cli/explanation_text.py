@@ -100,6 +100,8 @@ def _print_reasons(candidate: dict[str, Any]) -> None:
     reasons = [(f"{r['code']} {r['message']}", r["hint"]) for r in candidate["reasons"]]
     if candidate["supported"]:
         reasons += [(reason, "") for reason in (candidate["measured"] or {}).get("reasons", ())]
+    if candidate["state"] == "on request":
+        reasons.append((candidate["on_request"], "name it in TP_BACKEND to use it"))
     if candidate["state"] == "stale":
         was = ", ".join(f"{name} {version}" for name, version in candidate["measured"]["versions"].items())
         reasons.append((f"measured with {was}", "run `tpregistry autotune`"))

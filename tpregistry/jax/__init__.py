@@ -3,13 +3,20 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tpregistry.jax.layers import tensor_product_conv as tensor_product_conv
+    from tpregistry.jax.products import curl as curl
+    from tpregistry.jax.products import gaunt as gaunt
+    from tpregistry.jax.products import matrix_product as matrix_product
+    from tpregistry.jax.products import product as product
+    from tpregistry.jax.products import vector_signal as vector_signal
 
-__all__ = ["tensor_product_conv"]
+_HOMES = {"tensor_product_conv": "layers"}
+_HOMES |= dict.fromkeys(("curl", "gaunt", "matrix_product", "product", "vector_signal"), "products")
+__all__ = ["curl", "gaunt", "matrix_product", "product", "tensor_product_conv", "vector_signal"]
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'tpregistry.jax' has no attribute {name!r}; it has {', '.join(__all__)}")
-    from tpregistry.jax import layers
+    from importlib import import_module
 
-    return getattr(layers, name)
+    return getattr(import_module(f"tpregistry.jax.{_HOMES[name]}"), name)

@@ -29,12 +29,7 @@ def tensor_product_conv(
     adapter = adapter_for("jax")
     edges = graph(jnp.asarray(senders), jnp.asarray(receivers), len(x), len(x) if nodes is None else nodes)
     found = product if isinstance(product, Problem) else adapter.described(product, str(x.dtype))
-    problem = found.at(
-        operation="tensor_product_conv",
-        nodes=bucket(edges.nodes),
-        shared_weights=w.ndim == 1,
-        dtype=str(x.dtype),
-    )
+    problem = found.convolution(bucket(edges.nodes)).at(shared_weights=w.ndim == 1, dtype=str(x.dtype))
     _check(problem, x, y, w, len(edges.senders))
     return convolution(problem, adapter.host(problem, device()), x, y, w, edges)
 

@@ -51,6 +51,20 @@ def grid(kind: str, degree: int) -> Grid:
     return makers[kind](degree).require(degree)
 
 
+def half(kind: str, degree: int) -> Grid:
+    """One point of each antipodal pair of a grid, weighing twice: for functions that are alike at both.
+
+    Raises ValueError as `grid` does.
+    """
+    whole = grid(kind, degree)
+    if whole.shape and whole.shape[1] % 2:
+        whole = grid(kind, degree + 1)  # an even number of azimuths
+    places = {tuple(point): number for number, point in enumerate(whole.points.round(9) + 0.0)}
+    opposite = [places[tuple(point)] for point in (-whole.points).round(9) + 0.0]
+    kept = [number for number, other in enumerate(opposite) if number < other]
+    return Grid(whole.kind, whole.points[kept], 2 * whole.weights[kept], whole.degree)
+
+
 def equiangular_degree(polar: int, azimuths: int) -> int:
     """What an equiangular grid of this resolution, e3nn's `res`, is exact for. Polar angles come in even numbers."""
     return min(2 * (polar // 2), azimuths) - 1

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from tpregistry.backend import Backend
+from tpregistry.definition import definition
 from tpregistry.errors import Unsupported
 from tpregistry.frame import Frame, Host
-from tpregistry.problem import Problem
+from tpregistry.problem import OWN_OPERATIONS, Problem
 from tpregistry.store import Outcome as State
 from tpregistry.testing.random_problem import random_problem
+from tpregistry.testing.signals import signals
 from tpregistry.testing.zoo import BATCH, zoo
 from tpregistry.tune import Bench, Contestant, check_alone
 from tpregistry.verdicts import verdict_of
@@ -63,7 +65,7 @@ def problems(dtypes: Sequence[str] = ("float32", "float64"), only: str = "", fur
 def _all(dtype: str, further: int, seed: int) -> dict[str, Problem]:
     generator = np.random.default_rng(seed)
     drawn = {f"random {number} of seed {seed}": random_problem(generator, dtype).at(batch=BATCH) for number in range(further)}
-    return zoo(dtype) | drawn
+    return zoo(dtype) | signals(dtype) | drawn
 
 
 def tour(
@@ -72,7 +74,8 @@ def tour(
     """The outcome of a backend on each problem, against the code of an adapter's host; where that has none, unsupported."""
     for name, problem in chosen.items():
         try:
-            host = adapter.host(problem, device)
+            own = problem.operation in OWN_OPERATIONS
+            host = definition(problem, device, frame.name) if own else adapter.host(problem, device)
         except Unsupported as error:
             yield name, problem, Outcome(State.UNSUPPORTED, tuple(map(str, error.reasons)))
             continue

@@ -4,9 +4,44 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tpregistry.torch.graph import Graph as Graph
     from tpregistry.torch.layers import TensorProductConv as TensorProductConv
+    from tpregistry.torch.product_layers import CompleteGauntTensorProduct as CompleteGauntTensorProduct
+    from tpregistry.torch.product_layers import CurlTensorProduct as CurlTensorProduct
+    from tpregistry.torch.product_layers import GauntTensorProduct as GauntTensorProduct
+    from tpregistry.torch.product_layers import MatrixTensorProduct as MatrixTensorProduct
+    from tpregistry.torch.product_layers import VectorSignalTensorProduct as VectorSignalTensorProduct
+    from tpregistry.torch.products import Product as Product
+    from tpregistry.torch.products import curl as curl
+    from tpregistry.torch.products import gaunt as gaunt
+    from tpregistry.torch.products import matrix_product as matrix_product
+    from tpregistry.torch.products import vector_signal as vector_signal
 
-_HOMES = {"Graph": "graph", "TensorProductConv": "layers"}
-__all__ = ["Graph", "TensorProductConv"]
+_NAMES = {
+    "graph": ("Graph",),
+    "layers": ("TensorProductConv",),
+    "product_layers": (
+        "CompleteGauntTensorProduct",
+        "CurlTensorProduct",
+        "GauntTensorProduct",
+        "MatrixTensorProduct",
+        "VectorSignalTensorProduct",
+    ),
+    "products": ("Product", "curl", "gaunt", "matrix_product", "vector_signal"),
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+__all__ = [
+    "CompleteGauntTensorProduct",
+    "CurlTensorProduct",
+    "GauntTensorProduct",
+    "Graph",
+    "MatrixTensorProduct",
+    "Product",
+    "TensorProductConv",
+    "VectorSignalTensorProduct",
+    "curl",
+    "gaunt",
+    "matrix_product",
+    "vector_signal",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -65,7 +65,7 @@ class Hook:
         """The module's problem, at any batch and order. Raises Unreadable with the reason."""
         raise NotImplementedError
 
-    def host(self, module: Any, problem: Problem) -> Host:
+    def host(self, module: Any, problem: Problem, device: str) -> Host:
         """The module's own code, at the problem's dtype and in float64."""
         raise NotImplementedError
 
@@ -163,7 +163,8 @@ class Hook:
         settings = key[4]
         try:
             problem = self._problem(module, bindings, key, x, y, w)
-            decision = session.resolve(problem, self.host(module, problem), "torch", str(x.device), settings, y.shape[0])
+            device = str(x.device)
+            decision = session.resolve(problem, self.host(module, problem, device), "torch", device, settings, y.shape[0])
             return (differentiable(decision.kernel) if decision.kernel else None), decision
         except Unreadable as reason:
             return None, _Counting(str(reason))
@@ -180,11 +181,14 @@ class Hook:
             bindings.problem = self._described(module, x.dtype)
         if isinstance(bindings.problem, str):
             raise Unreadable(bindings.problem)
-        changes = {"batch": bucket(y.shape[0]), "derivatives": key[1], "dtype": str(x.dtype).removeprefix("torch.")}
-        if key[6]:
-            changes |= {"operation": "tensor_product_conv", "nodes": key[6]}
-        precision = torch.get_float32_matmul_precision()
-        return bindings.problem.at(**changes, deterministic=key[5], precision=precision)
+        problem = bindings.problem.convolution(key[6]) if key[6] else bindings.problem
+        return problem.at(
+            batch=bucket(y.shape[0]),
+            derivatives=key[1],
+            dtype=str(x.dtype).removeprefix("torch."),
+            deterministic=key[5],
+            precision=torch.get_float32_matmul_precision(),
+        )
 
     def _described(self, module: Any, dtype: torch.dtype) -> Problem | str:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from tpregistry.arrays import arrays_of
 from tpregistry.backend import Kernel
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
@@ -14,7 +15,6 @@ from tpregistry.problem import Problem
 from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
-from tpregistry_cg.arrays import arrays_of
 from tpregistry_cg.llvm.kernel import CompiledPlan, Tensor
 from tpregistry_cg.llvm.scaling import ScalingKernel
 from tpregistry_cg.mixed import Mixed

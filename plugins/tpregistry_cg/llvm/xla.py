@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tpregistry.arrays import arrays_of
 from tpregistry.backend import Kernel
 from tpregistry.jax.convolution import Unfused
 from tpregistry.jax.graph import Graph
@@ -24,7 +25,6 @@ from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.schedule import Schedule, schedule
 from tpregistry.problem import Problem
 from tpregistry.store import open_code
-from tpregistry_cg.arrays import arrays_of
 from tpregistry_cg.llvm import compiler
 from tpregistry_cg.llvm.emitter import emit
 from tpregistry_cg.llvm.handler import handler, row_bytes

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from tpregistry.arrays import arrays_of
 from tpregistry.backend import Kernel
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
@@ -13,7 +14,6 @@ from tpregistry.problem import Problem
 from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
-from tpregistry_cg.arrays import arrays_of
 from tpregistry_cg.mixed import Mixed, scaling
 from tpregistry_cg.triton.kernel import Tensor, TritonPlan
 

@@ -27,12 +27,20 @@ class Arrays(Protocol):
         """Positions to gather at."""
         ...
 
-    def beside(self, parts: Sequence[Array]) -> Array:
-        """Put together along the last axis."""
+    def beside(self, parts: Sequence[Array], axis: int = -1) -> Array:
+        """Put together along an axis."""
         ...
 
-    def zeros(self, like: Array, size: int) -> Array:
+    def zeros(self, like: Array, *sizes: int) -> Array:
         """As many rows, dtype and device as another."""
+        ...
+
+    def to_torus(self, waves: Array, points: int) -> Array:
+        """Real values at points x points of a torus, from the coefficients of its waves in FFT order, those of v >= 0."""
+        ...
+
+    def from_torus(self, values: Array) -> Array:
+        """The inverse of `to_torus`, at full resolution."""
         ...
 
 
@@ -55,13 +63,25 @@ class TorchArrays:
         """See `Arrays`."""
         return self._torch.as_tensor(positions, device=self._device)
 
-    def beside(self, parts: Sequence[Array]) -> Array:
+    def beside(self, parts: Sequence[Array], axis: int = -1) -> Array:
         """See `Arrays`."""
-        return self._torch.cat(tuple(parts), dim=-1)
+        return self._torch.cat(tuple(parts), dim=axis)
 
-    def zeros(self, like: Array, size: int) -> Array:
+    def zeros(self, like: Array, *sizes: int) -> Array:
         """See `Arrays`."""
-        return like.new_zeros(len(like), size)
+        return like.new_zeros(len(like), *sizes)
+
+    def to_torus(self, waves: Array, points: int) -> Array:
+        """See `Arrays`. MKL's transforms raise where there is no sample."""
+        if not len(waves):
+            return waves.real.new_zeros(*waves.shape[:-2], points, points)
+        return self._torch.fft.irfft2(waves, s=(points, points), norm="forward")
+
+    def from_torus(self, values: Array) -> Array:
+        """See `Arrays`."""
+        if not len(values):
+            return values[..., : values.shape[-1] // 2 + 1] + 0j
+        return self._torch.fft.rfft2(values, norm="forward")
 
 
 class JaxArrays:
@@ -83,13 +103,21 @@ class JaxArrays:
         """See `Arrays`."""
         return np.asarray(positions)
 
-    def beside(self, parts: Sequence[Array]) -> Array:
+    def beside(self, parts: Sequence[Array], axis: int = -1) -> Array:
         """See `Arrays`."""
-        return self._jnp.concatenate(parts, axis=-1)
+        return self._jnp.concatenate(parts, axis=axis)
 
-    def zeros(self, like: Array, size: int) -> Array:
+    def zeros(self, like: Array, *sizes: int) -> Array:
         """See `Arrays`."""
-        return self._jnp.zeros((len(like), size), like.dtype)
+        return self._jnp.zeros((len(like), *sizes), like.dtype)
+
+    def to_torus(self, waves: Array, points: int) -> Array:
+        """See `Arrays`."""
+        return self._jnp.fft.irfft2(waves, s=(points, points), norm="forward")
+
+    def from_torus(self, values: Array) -> Array:
+        """See `Arrays`."""
+        return self._jnp.fft.rfft2(values, norm="forward")
 
 
 def arrays_of(framework: str, dtype: str, device: str) -> Arrays:

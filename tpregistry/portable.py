@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tpregistry.arrays import Array, Arrays, arrays_of, flat
 from tpregistry.plan import Plan, Segment, Term, plan_tensor_product
 from tpregistry.problem import Problem
-from tpregistry_cg.arrays import Array, Arrays, arrays_of, flat
 
 
 class PortableKernel:

@@ -1,0 +1,108 @@
+"""Products of signals on the sphere and of matrices: families ``gtp`` and ``mtp``.
+
+This module is the light face: kernels are imported when they are built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tpregistry.backend import Face, Kernel, Reason, Verdict
+from tpregistry.problem import Problem
+
+FRAMEWORKS = ("torch", "jax")
+
+WORTHWHILE = 8
+"""The degree from which Clebsch-Gordan products through points were ever faster than e3nn (README, products of signals)."""
+
+
+def _verdict(name: str, problem: Problem, further: tuple[Reason, ...] = ()) -> Verdict:
+    """float32 and float64; coefficients must be those of the operation."""
+    reasons = list(further)
+    if problem.dtype not in ("float32", "float64"):
+        reasons.append(Reason("TP121", f"{name} computes in float32 and float64, not in {problem.dtype}"))
+    if problem.operation != "tensor_product":
+        reasons += _foreign(name, problem)
+    return Verdict(tuple(reasons), 0.2)
+
+
+def _foreign(name: str, problem: Problem) -> list[Reason]:
+    from tpregistry.products import factors
+
+    try:
+        factors(problem)
+    except ValueError as error:
+        return [Reason("TP125", f"{name}: {error}", "make the problem with a function of tpregistry.products")]
+    return []
+
+
+class GtpGrid:
+    """Fields multiplied at points of the sphere: of one degree each for Clebsch-Gordan products, whole ones for the others."""
+
+    face = Face(
+        name="gtp-grid",
+        family="gtp",
+        summary="fields multiplied at points of the sphere (portable)",
+        frameworks=FRAMEWORKS,
+        operations=("gaunt", "curl", "vector_signal", "tensor_product"),
+        uses=("scipy",),
+    )
+
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """float32 and float64, on any device; no rounded 3j tensors."""
+        rounded = any(path.rounding != "exact" for path in problem.paths)
+        reason = Reason("TP125", "gtp-grid knows the exact 3j tensors only, those of the problem are rounded")
+        verdict = _verdict(self.face.name, problem, (reason,) if rounded else ())
+        paths_apart = problem.operation == "tensor_product"
+        small = paths_apart and max((max(problem.degrees(path)[:2]) for path in problem.paths), default=0) < WORTHWHILE
+        return replace(verdict, on_request=f"path by path, points never won below degree {WORTHWHILE}") if small else verdict
+
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel made of the framework's differentiable functions."""
+        from tpregistry_gaunt import build
+
+        return build.on_points(problem, device, framework)
+
+
+class GtpFourier:
+    """Fields multiplied as waves on a torus."""
+
+    face = Face(
+        name="gtp-fourier",
+        family="gtp",
+        summary="fields multiplied on a torus, by fast Fourier transforms (portable)",
+        frameworks=FRAMEWORKS,
+        operations=("gaunt",),
+    )
+
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """float32 and float64, on any device."""
+        return _verdict(self.face.name, problem)
+
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel made of the framework's differentiable functions."""
+        from tpregistry_gaunt import build
+
+        return build.as_waves(problem, device, framework)
+
+
+class Mtp:
+    """Products of matrices on one irrep."""
+
+    face = Face(
+        name="mtp",
+        family="mtp",
+        summary="irreps as matrices on one irrep, multiplied (portable)",
+        frameworks=FRAMEWORKS,
+        operations=("matrix_product",),
+    )
+
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """float32 and float64, on any device."""
+        return _verdict(self.face.name, problem)
+
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel made of the framework's differentiable functions."""
+        from tpregistry_gaunt import build
+
+        return build.as_matrices(problem, device, framework)

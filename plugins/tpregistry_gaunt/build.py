@@ -1,0 +1,42 @@
+"""Kernels of this family, each for its operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tpregistry.backend import Kernel
+from tpregistry.problem import Problem
+from tpregistry.products import matrix_degree, vector_degrees
+from tpregistry_gaunt.exact import ExactKernel
+from tpregistry_gaunt.forms import Curl, Gaunt, Matrices, VectorSignal
+from tpregistry_gaunt.kernel import ValuesKernel
+from tpregistry_gaunt.waves import Waves
+
+ON_POINTS = {"gaunt": Gaunt, "curl": Curl, "vector_signal": VectorSignal}
+
+
+def on_points(problem: Problem, device: str, framework: str) -> Kernel:
+    """Signals by their values at points of the sphere; a Clebsch-Gordan product pair by pair of irreps."""
+    if problem.operation == "tensor_product":
+        return ExactKernel(problem, device, framework)
+    return ValuesKernel(problem, ON_POINTS[problem.operation](_degrees(problem)), device, framework)
+
+
+def as_waves(problem: Problem, device: str, framework: str) -> Kernel:
+    """Signals by waves on a torus."""
+    return ValuesKernel(problem, Waves(_degrees(problem)), device, framework)
+
+
+def as_matrices(problem: Problem, device: str, framework: str) -> Kernel:
+    """Signals as matrices."""
+    size = matrix_degree(problem.irreps_in1, problem.irreps_in2, problem.irreps_out)
+    return ValuesKernel(problem, Matrices(size), device, framework)
+
+
+def _degrees(problem: Problem) -> tuple[int, int, int]:
+    """The largest degree of the harmonics of each operand."""
+    labels: list[Sequence[int]] = []
+    for rep in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out):
+        labels.append(vector_degrees(rep) if problem.operation == "vector_signal" else [item.l for item in rep])
+    first, second, third = (max(found, default=0) for found in labels)
+    return first, second, third

@@ -1,0 +1,151 @@
+"""Layers around products of signals: linear maps in, one fixed product per channel, a linear map out.
+
+``out = Lin_out(product(Lin_1 x, Lin_2 y))`` ("The Price of Freedom", eq. 4): all weights are in the linear maps, e3nn's
+`o3.Linear`, named after the product, so that a checkpoint of one layer is none of another. Outputs have unit variance at
+initialisation where inputs have. Irreps are written as e3nn users do, in any order, of both parities, with any multiplicities.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tpregistry import products
+from tpregistry.irreps import Irreps, MulIrrep
+from tpregistry.torch.products import Product
+
+Tensor = torch.Tensor
+Written = Irreps | str | Any
+"""Irreps of ours or of e3nn, or their text."""
+
+
+class _SignalLayer(torch.nn.Module):
+    """x (..., irreps_in1.dim), y (..., irreps_in2.dim) -> (..., irreps_out.dim), through ``channels`` signals of each."""
+
+    operation = ""
+    instead = ""
+
+    def __init__(
+        self, irreps_in1: Written, irreps_in2: Written, irreps_out: Written, channels: int | None = None, *, partly: bool = False
+    ) -> None:
+        """``channels``: as many as the largest multiplicity unless given.
+
+        Raises ValueError for outputs that no path reaches; with ``partly`` they are zero.
+        """
+        super().__init__()
+        from e3nn import o3
+
+        outer = self.irreps_in1, self.irreps_in2, self.irreps_out = [_read(rep) for rep in (irreps_in1, irreps_in2, irreps_out)]
+        self.channels = channels or _channels(*outer)
+        problem = getattr(products, self.operation)(*(self.signal(rep) for rep in outer))
+        self.reached = {problem.irreps_out[path.i_out][1:] for path in problem.paths}
+        if not partly:
+            _require_all(self, self.reached, self.instead)
+        self.product = Product(problem)
+        inner = problem.irreps_in1, problem.irreps_in2, problem.irreps_out
+        ends = {"in1": (outer[0], inner[0]), "in2": (outer[1], inner[1]), "out": (inner[2], outer[2])}
+        for name, pair in ends.items():
+            self.add_module(f"{self.operation}_{name}", o3.Linear(*map(str, pair)))
+
+    def signal(self, irreps: Irreps) -> Irreps:
+        """Irreps of the signals that hold these: each kind once per channel."""
+        kinds = sorted({(item.l, item.p) for item in irreps if item.mul})
+        return Irreps(tuple(MulIrrep(self.channels, l, p) for l, p in kinds))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """See the class."""
+        first, second, last = (getattr(self, f"{self.operation}_{name}") for name in ("in1", "in2", "out"))
+        return last(self.product(first(x), second(y)))
+
+    def extra_repr(self) -> str:
+        """Irreps and channels."""
+        return f"{self.irreps_in1} x {self.irreps_in2} -> {self.irreps_out}, {self.channels} channels"
+
+
+class GauntTensorProduct(_SignalLayer):
+    """Signals multiplied at each point of the sphere (Luo et al., arXiv:2401.10216): ``integral of F_x F_y Y``.
+
+    O(L^3) to O(L^4) per channel in place of O(L^6). It lacks every path of odd l1 + l2 + l3, so above all the vector product
+    of vectors: it cannot tell mirror images apart where that needs one. Symmetric in its signals.
+    """
+
+    operation = "gaunt"
+    instead = ", or use CompleteGauntTensorProduct or MatrixTensorProduct"
+
+
+class CurlTensorProduct(_SignalLayer):
+    """``integral of r . (grad F_x x grad F_y) Y``: exactly the paths of odd l1 + l2 + l3, which Gaunt's product lacks.
+
+    About twice the cost of `GauntTensorProduct`. Antisymmetric in its signals; scalars contribute nothing.
+    """
+
+    operation = "curl"
+    instead = ", or use CompleteGauntTensorProduct or MatrixTensorProduct"
+
+
+class MatrixTensorProduct(_SignalLayer):
+    """Signals as matrices on one irrep, multiplied: e3x's FusedTensor (arXiv:2401.07595).
+
+    Paths of both kinds but for rare zeros of a 6j symbol: (3, 5, 5) where the largest degree is 5 or 6, (3, 5, 6) where it is 11
+    or 12. O(L^3) per channel.
+    """
+
+    operation = "matrix_product"
+
+
+class VectorSignalTensorProduct(_SignalLayer):
+    """Fields of vectors, polar and axial, multiplied by the vector product at each point (Xie et al., arXiv:2602.21466).
+
+    Every path but (0, 0, 0), in several ways each: an irrep j lies in the harmonics of degrees j - 1, j and j + 1. Six
+    multiplications of fields, and three times the tables of `GauntTensorProduct`.
+    """
+
+    operation = "vector_signal"
+
+    def signal(self, irreps: Irreps) -> Irreps:
+        """A polar and an axial field of those irreps."""
+        return products.vector_fields(super().signal(irreps))
+
+
+class CompleteGauntTensorProduct(torch.nn.Module):
+    """Gaunt's product plus the curl, each with linear maps of its own: every triple of irreps that couples at all.
+
+    With as many channels as degrees it is as expressive as the Clebsch-Gordan product (to L = 5, see `tpregistry.expressivity`).
+    """
+
+    def __init__(
+        self, irreps_in1: Written, irreps_in2: Written, irreps_out: Written, channels: int | None = None, *, partly: bool = False
+    ) -> None:
+        """Arguments as of `GauntTensorProduct`; an output has to be reached by one of the two."""
+        super().__init__()
+        self.even, self.odd = (
+            kind(irreps_in1, irreps_in2, irreps_out, channels, partly=True) for kind in (GauntTensorProduct, CurlTensorProduct)
+        )
+        self.irreps_in1, self.irreps_in2, self.irreps_out = self.even.irreps_in1, self.even.irreps_in2, self.even.irreps_out
+        self.reached = self.even.reached | self.odd.reached
+        if not partly:
+            _require_all(self, self.reached, "")
+        both = self.even.reached & self.odd.reached
+        halves = [torch.full((item.dim,), 0.5**0.5 if item[1:] in both else 1.0) for item in self.irreps_out]
+        self.register_buffer("_scale", torch.cat(halves), persistent=False)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (..., irreps_in1.dim), y (..., irreps_in2.dim) -> (..., irreps_out.dim)."""
+        return self._scale * (self.even(x, y) + self.odd(x, y))
+
+
+def _channels(*irreps: Irreps) -> int:
+    return max((item.mul for rep in irreps for item in rep), default=1)
+
+
+def _require_all(layer: Any, reached: set[Any], instead: str) -> None:
+    """Raise ValueError for outputs that are not reached."""
+    lost = [str(item) for item in layer.irreps_out if item.mul and item[1:] not in reached]
+    if lost:
+        given = f"{type(layer).__name__} of {layer.irreps_in1} and {layer.irreps_in2}"
+        raise ValueError(f"{given} never gives {'+'.join(lost)}: leave it out of irreps_out{instead}")
+
+
+def _read(irreps: Written) -> Irreps:
+    return irreps if isinstance(irreps, Irreps) else Irreps.parse(str(irreps))
