@@ -113,8 +113,8 @@ def test_products_broadcast_and_say_what_does_not_fit() -> None:
         Product(weighted)
 
 
-def test_forces_through_a_layer() -> None:
-    """Check 53: second derivatives of every backend against those of its definition, in float64."""
+def test_check_53_forces_through_a_product() -> None:
+    """Second derivatives of every backend against those of its definition, in float64."""
     x, y = (torch.randn(4, 9, dtype=torch.float64, requires_grad=True) for _ in range(2))
 
     def second(name: str) -> list[torch.Tensor]:

@@ -52,8 +52,8 @@ def gated(backend, problem: Problem) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("operation", "irreps", "backend"), EVERY)
-def test_every_backend_of_every_product_passes_the_gate(operation: str, irreps: tuple[str, str, str], backend, dtype: str) -> None:
-    """Check 24 too: rotations and inversion, and checks 25, 26 and 53: batches of 0 and 1, strides, derivatives to order 2."""
+def test_checks_24_to_26_backends_pass_the_gate(operation: str, irreps: tuple[str, str, str], backend, dtype: str) -> None:
+    """Rotations and inversion; batches of 0 and 1, strides; derivatives to order 2."""
     gated(backend(), problem_of(operation, irreps, dtype=dtype))
 
 
@@ -66,8 +66,8 @@ def run(problem: Problem, backend=None):
     return x, y, out
 
 
-def test_gaunts_product_is_the_product_of_functions() -> None:
-    """Check 13: where the output has every degree, its function is the product of theirs, at any point."""
+def test_check_13_gaunts_product_is_the_product_of_functions() -> None:
+    """Where the output has every degree, its function is the product of theirs, at any point."""
     irreps = o3.Irreps.spherical_harmonics(3)
     out = o3.Irreps.spherical_harmonics(6)
     x, y, z = run(products.gaunt(str(irreps), str(irreps), str(out), normalization="integral"))
