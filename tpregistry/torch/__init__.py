@@ -4,6 +4,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tpregistry.torch.graph import Graph as Graph
     from tpregistry.torch.layers import TensorProductConv as TensorProductConv
+    from tpregistry.torch.many_body import GauntSymmetricContraction as GauntSymmetricContraction
+    from tpregistry.torch.many_body import gaunt_many_body as gaunt_many_body
     from tpregistry.torch.product_layers import CompleteGauntTensorProduct as CompleteGauntTensorProduct
     from tpregistry.torch.product_layers import CurlTensorProduct as CurlTensorProduct
     from tpregistry.torch.product_layers import GauntTensorProduct as GauntTensorProduct
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "graph": ("Graph",),
     "layers": ("TensorProductConv",),
+    "many_body": ("GauntSymmetricContraction", "gaunt_many_body"),
     "product_layers": (
         "CompleteGauntTensorProduct",
         "CurlTensorProduct",
@@ -31,6 +34,7 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = [
     "CompleteGauntTensorProduct",
     "CurlTensorProduct",
+    "GauntSymmetricContraction",
     "GauntTensorProduct",
     "Graph",
     "MatrixTensorProduct",
@@ -39,6 +43,7 @@ __all__ = [
     "VectorSignalTensorProduct",
     "curl",
     "gaunt",
+    "gaunt_many_body",
     "matrix_product",
     "vector_signal",
 ]

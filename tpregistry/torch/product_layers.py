@@ -36,7 +36,7 @@ class _SignalLayer(torch.nn.Module):
         super().__init__()
         from e3nn import o3
 
-        outer = self.irreps_in1, self.irreps_in2, self.irreps_out = [_read(rep) for rep in (irreps_in1, irreps_in2, irreps_out)]
+        outer = self.irreps_in1, self.irreps_in2, self.irreps_out = [read(rep) for rep in (irreps_in1, irreps_in2, irreps_out)]
         self.channels = channels or _channels(*outer)
         problem = getattr(products, self.operation)(*(self.signal(rep) for rep in outer))
         self.reached = {problem.irreps_out[path.i_out][1:] for path in problem.paths}
@@ -147,5 +147,6 @@ def _require_all(layer: Any, reached: set[Any], instead: str) -> None:
         raise ValueError(f"{given} never gives {'+'.join(lost)}: leave it out of irreps_out{instead}")
 
 
-def _read(irreps: Written) -> Irreps:
+def read(irreps: Written) -> Irreps:
+    """Irreps from whatever a user writes."""
     return irreps if isinstance(irreps, Irreps) else Irreps.parse(str(irreps))
