@@ -56,8 +56,9 @@ class TorchArrays:
         self.einsum: Callable[..., Array] = torch.einsum
 
     def constant(self, array: np.ndarray) -> Array:
-        """See `Arrays`."""
-        return self._torch.as_tensor(array, dtype=self._torch.float64).to(self._dtype).to(self._device)
+        """See `Arrays`. It outlives the call that made it, which may run in inference mode."""
+        with self._torch.inference_mode(False):
+            return self._torch.as_tensor(array, dtype=self._torch.float64).to(self._dtype).to(self._device)
 
     def index(self, positions: Sequence[int] | np.ndarray) -> Array:
         """See `Arrays`."""

@@ -2,9 +2,9 @@
 
     python benchmarks/paper/many_body.py             L_in = 3, three factors, L_out = 2, as in MACE's contraction
 
-All compute the same function (checked first): powers of a signal, projected to L_out. The chain is a Gaunt product after another, to
-degrees that grow, so that nothing is truncated in between: by `gtp-grid`, which goes to the sphere and back for each, and by what
-`auto` chooses. Contestants take turns; medians.
+All compute the same function (checked first): powers of a signal, projected to L_out. The chain is a Gaunt product after
+another, to degrees that grow, so that nothing is truncated in between: by `gtp-grid`, which goes to the sphere and back for
+each, and by what `auto` chooses. Contestants take turns; medians.
 """
 
 from __future__ import annotations

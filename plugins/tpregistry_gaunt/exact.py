@@ -17,8 +17,8 @@ from tpregistry.arrays import Array, cut
 from tpregistry.plan import Segment, Term
 from tpregistry.portable import PortableKernel
 from tpregistry.so3 import curl, gaunt, wigner_3j
+from tpregistry.so3.grids import fewest_points
 from tpregistry.so3.harmonics import spherical_harmonics, surface_gradients
-from tpregistry_gaunt.forms import fewest_points
 
 VALUES, BY_BETA, BY_ALPHA = 0, 1, 2
 
@@ -43,7 +43,7 @@ class ExactKernel(PortableKernel):
     def prepare(self, terms: Sequence[Term]) -> None:
         """Tables of harmonics and slopes of each degree, and of projections for each group."""
         degree = max((sum(_degrees(term)) for term in terms), default=0)
-        self._points = fewest_points(degree)
+        self._points = fewest_points(degree, pairs=True)
         self._top = max((max(_degrees(term)) for term in terms), default=0)
         self._harmonics = spherical_harmonics(self._top, self._points.points)
         slopes = surface_gradients(self._top, self._points.points)

@@ -7,7 +7,6 @@ odd: products of keys tell which values meet in which output, so none is compute
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from tpregistry.arrays import Array, Arrays
 from tpregistry.irreps import Irreps, MulIrrep
 from tpregistry.products import vector_degrees
 from tpregistry.so3.couplings import matrix_basis, vector_basis
-from tpregistry.so3.grids import Grid, half, product_degree
+from tpregistry.so3.grids import fewest_points, product_degree
 from tpregistry.so3.harmonics import spherical_harmonics, surface_gradients
 
 Key = tuple[int, ...]
@@ -67,7 +66,7 @@ class Gaunt(Form):
     """Scalar fields by their values at one point of each antipodal pair; keys: behaviour under r -> -r, and parity."""
 
     def __init__(self, degrees: tuple[int, int, int]) -> None:
-        self.points = fewest_points(product_degree(*degrees, curl=self.sign < 0))
+        self.points = fewest_points(product_degree(*degrees, curl=self.sign < 0), pairs=True)
         self._harmonics = spherical_harmonics(max(degrees), self.points.points)
         self.shape = (len(self.points),)
 
@@ -158,12 +157,3 @@ class Matrices(Form):
     def multiply(self, f: Array, g: Array) -> Array:
         """See `Form.multiply`."""
         return f @ g
-
-
-@cache
-def fewest_points(degree: int) -> Grid:
-    """Half a grid of as few points as is known: Lebedev's where there is one (and scipy), else Gauss-Legendre's."""
-    try:
-        return half("lebedev", degree)
-    except (ImportError, ValueError):
-        return half("gauss-legendre", degree)

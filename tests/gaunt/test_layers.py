@@ -99,6 +99,16 @@ def test_layers_are_pickled_and_compiled() -> None:
     assert torch.allclose(torch.vmap(made)(x, y), made(x, y), atol=1e-6)
 
 
+def test_a_layer_that_was_met_in_inference_mode_trains() -> None:
+    made = layer(GauntTensorProduct)
+    x, y = o3.Irreps(IN1).randn(7, -1), o3.Irreps(IN2).randn(7, -1)
+    for backend in ("off", "gtp-grid", "gtp-fourier"):
+        with tpregistry.use(backend=backend):
+            with torch.inference_mode():
+                made(x, y)
+            made(x.requires_grad_(), y).square().sum().backward()
+
+
 def test_products_broadcast_and_say_what_does_not_fit() -> None:
     x, y = torch.randn(4, 1, 9), torch.randn(5, 9)
     irreps = "0e+1o+2e"

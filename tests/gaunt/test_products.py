@@ -6,6 +6,7 @@ import torch
 from e3nn import o3
 from tpregistry_gaunt import GtpFourier, GtpGrid, Mtp
 
+import tpregistry
 from tpregistry import products
 from tpregistry.building import build
 from tpregistry.frame import frame
@@ -18,6 +19,7 @@ from tpregistry.so3.grids import grid, half
 from tpregistry.so3.harmonics import spherical_harmonics
 from tpregistry.so3.symbols import vector_signal
 from tpregistry.store import Outcome
+from tpregistry.testing import zoo
 from tpregistry.testing.conformance import examine
 from tpregistry_cg import CgDense, CgHoist, CgLlvm
 
@@ -55,6 +57,26 @@ def gated(backend, problem: Problem) -> None:
 def test_checks_24_to_26_backends_pass_the_gate(operation: str, irreps: tuple[str, str, str], backend, dtype: str) -> None:
     """Rotations and inversion; batches of 0 and 1, strides; derivatives to order 2."""
     gated(backend(), problem_of(operation, irreps, dtype=dtype))
+
+
+ZOO = {name: problem for name, problem in zoo("float64").items() if "rounded" not in name}
+EXACT = [name for name in ZOO if not name.startswith("real") or "inner" in name]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_clebsch_gordan_products_through_points_pass_the_gate(name: str) -> None:
+    gated(GtpGrid(), ZOO[name])
+
+
+def test_where_points_never_win_they_are_tried_on_request_only() -> None:
+    usual, high = ZOO["outputs shared by paths"], ZOO["degree 8"]
+    assert "below degree 8" in GtpGrid().supports(usual, "cpu").on_request
+    assert not GtpGrid().supports(high, "cpu").on_request
+    (resolution,) = tpregistry.explain(usual)
+    assert "gtp-grid" not in resolution.foresee(may_measure=True).order
+    with tpregistry.use(backend="gtp"):
+        (resolution,) = tpregistry.explain(usual)
+        assert resolution.foresee(may_measure=True).order == ("gtp-grid",)
 
 
 def run(problem: Problem, backend=None):

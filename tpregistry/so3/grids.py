@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import pi
 
 import numpy as np
@@ -63,6 +64,16 @@ def half(kind: str, degree: int) -> Grid:
     opposite = [places[tuple(point)] for point in (-whole.points).round(9) + 0.0]
     kept = [number for number, other in enumerate(opposite) if number < other]
     return Grid(whole.kind, whole.points[kept], 2 * whole.weights[kept], whole.degree)
+
+
+@cache
+def fewest_points(degree: int, pairs: bool = False) -> Grid:
+    """The grid of fewest points that is known, or `half` of it: Lebedev's where there is one (and scipy), else Gauss-Legendre's."""
+    make = half if pairs else grid
+    try:
+        return make("lebedev", degree)
+    except (ImportError, ValueError):
+        return make("gauss-legendre", degree)
 
 
 def equiangular_degree(polar: int, azimuths: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tpregistry.irreps import Irreps, MulIrrep
-from tpregistry.so3.grids import Grid, grid, product_degree
+from tpregistry.so3.grids import fewest_points, product_degree
 from tpregistry.so3.harmonics import spherical_harmonics
 from tpregistry.torch.product_layers import Written, read
 
@@ -80,19 +80,12 @@ def _tables(
 ) -> tuple[Tensor, Tensor]:
     """To points, shape (components, points), and back."""
     highest = [max(item.l for item in rep) for rep in (signal, wanted)]
-    points = _fewest_points(product_degree(*[highest[0]] * order, highest[1]))
+    points = fewest_points(product_degree(*[highest[0]] * order, highest[1]))
     table = spherical_harmonics(max(highest), points.points)
     columns = [np.concatenate([np.arange(item.l**2, (item.l + 1) ** 2) for item in rep]) for rep in (signal, wanted)]
     there, back = table[:, columns[0]].T, table[:, columns[1]] * points.weights[:, None]
-    there_and_back = (torch.from_numpy(array.copy()).to(device, dtype) for array in (there, back))
-    return next(there_and_back), next(there_and_back)
-
-
-def _fewest_points(degree: int) -> Grid:
-    try:
-        return grid("lebedev", degree)
-    except (ImportError, ValueError):
-        return grid("gauss-legendre", degree)
+    with torch.inference_mode(False):  # they outlive the call
+        return torch.from_numpy(there.copy()).to(device, dtype), torch.from_numpy(back.copy()).to(device, dtype)
 
 
 def _unit_variance(irreps_in: Irreps, irreps_out: Irreps, order: int) -> Tensor:
