@@ -1,5 +1,6 @@
 """Products of signals in JAX: every backend through the gate, and as functions."""
 
+import e3nn_jax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,3 +50,40 @@ def test_leading_dimensions_are_broadcast() -> None:
     assert product(PROBLEMS["gaunt"], x, y).shape == (3, 5, 18)
     with pytest.raises(TypeError, match="x and y end in 18 and 17 components"):
         product(PROBLEMS["gaunt"], x, y[:, :17])
+
+
+IN1, IN2, OUT = "4x0e+3x1o", "2x0e+1o+1e", "3x0e+2x1o"
+
+
+@pytest.mark.parametrize("operation", ["gaunt", "curl", "vector_signal", "matrix_product"])
+@pytest.mark.parametrize("library", ["flax", "equinox"])
+def test_layers_turn_with_their_inputs_and_train(operation: str, library: str) -> None:
+    out = "2x1o" if operation == "curl" else OUT
+    x, y = (e3nn_jax.normal(irreps, jax.random.key(seed), (5,)) for seed, irreps in enumerate((IN1, IN2)))
+    if library == "flax":
+        from tpregistry.jax.flax import SignalTensorProduct
+
+        layer = SignalTensorProduct(operation, out, channels=3)
+        weights = layer.init(jax.random.key(2), x, y)
+        assert set(weights["params"]) == {f"{operation}_{name}" for name in ("in1", "in2", "out")}
+        apply = layer.apply
+    else:
+        from tpregistry.jax.equinox import SignalTensorProduct
+
+        weights = SignalTensorProduct(operation, IN1, IN2, out, channels=3, key=jax.random.key(2))
+        apply = type(weights).__call__
+    straight = jax.jit(apply)(weights, x, y)
+    assert straight.irreps == out
+    assert float(jnp.abs(straight.array).max()) > 0.1
+    turn = -e3nn_jax.rand_matrix(jax.random.key(3))
+    turned = apply(weights, x.transform_by_matrix(turn), y.transform_by_matrix(turn))
+    assert np.allclose(turned.array, straight.transform_by_matrix(turn).array, atol=1e-5)
+    gradients = jax.grad(lambda weights: (apply(weights, x, y).array ** 2).sum())(weights)
+    assert sum(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(gradients)) >= 3  # a signal may go unused
+
+
+def test_layers_name_outputs_that_no_path_reaches() -> None:
+    from tpregistry.jax.equinox import SignalTensorProduct
+
+    with pytest.raises(ValueError, match=r"gaunt of 1x1o and 1x1o never gives 1x1e: .*CompleteGaunt"):
+        SignalTensorProduct("gaunt", "1o", "1o", "0e+1e", key=jax.random.key(0))

@@ -38,6 +38,14 @@ def product(problem: Problem, x: Any, y: Any) -> Array:
     return host.kernel(*rows, w).reshape(*lead, problem.irreps_out.dim)
 
 
+def irreps_array(irreps: str, array: Array) -> Any:
+    """e3nn-jax's array of irreps, whose constructor is not typed."""
+    import e3nn_jax
+
+    make: Any = e3nn_jax.IrrepsArray
+    return make(irreps, array)
+
+
 def gaunt(x: Any, y: Any, in1: Written, in2: Written, out: Written, normalization: str = "component") -> Array:
     """The pointwise product of functions on the sphere, see `tpregistry.products.gaunt`; shapes as for `product`."""
     return product(products.gaunt(in1, in2, out, normalization), x, y)

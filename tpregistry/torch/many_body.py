@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from tpregistry.irreps import Irreps, MulIrrep
+from tpregistry.signal_layers import Written, read
 from tpregistry.so3.grids import fewest_points, product_degree
 from tpregistry.so3.harmonics import spherical_harmonics
-from tpregistry.torch.product_layers import Written, read
 
 Tensor = torch.Tensor
 

@@ -1,57 +1,42 @@
 """Layers around products of signals: linear maps in, one fixed product per channel, a linear map out.
 
-``out = Lin_out(product(Lin_1 x, Lin_2 y))`` ("The Price of Freedom", eq. 4): all weights are in the linear maps, e3nn's
+``out = Lin_out(product(Lin_1 x, Lin_2 y))`` ("The Price of Freedom"): all weights are in the linear maps, e3nn's
 `o3.Linear`, named after the product, so that a checkpoint of one layer is none of another. Outputs have unit variance at
 initialisation where inputs have. Irreps are written as e3nn users do, in any order, of both parities, with any multiplicities.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from tpregistry import products
-from tpregistry.irreps import Irreps, MulIrrep
+from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
 from tpregistry.torch.products import Product
 
 Tensor = torch.Tensor
-Written = Irreps | str | Any
-"""Irreps of ours or of e3nn, or their text."""
 
 
 class _SignalLayer(torch.nn.Module):
     """x (..., irreps_in1.dim), y (..., irreps_in2.dim) -> (..., irreps_out.dim), through ``channels`` signals of each."""
 
     operation = ""
-    instead = ""
 
     def __init__(
         self, irreps_in1: Written, irreps_in2: Written, irreps_out: Written, channels: int | None = None, *, partly: bool = False
     ) -> None:
         """``channels``: as many as the largest multiplicity unless given.
 
-        Raises ValueError for outputs that no path reaches; with ``partly`` they are zero.
+        Raises ValueError for outputs to which no path leads; with ``partly`` they are zero.
         """
         super().__init__()
         from e3nn import o3
 
-        outer = self.irreps_in1, self.irreps_in2, self.irreps_out = [read(rep) for rep in (irreps_in1, irreps_in2, irreps_out)]
-        self.channels = channels or _channels(*outer)
-        problem = getattr(products, self.operation)(*(self.signal(rep) for rep in outer))
-        self.reached = {problem.irreps_out[path.i_out][1:] for path in problem.paths}
+        laid = layout(self.operation, irreps_in1, irreps_in2, irreps_out, channels)
+        self.irreps_in1, self.irreps_in2, self.irreps_out = laid.outer
+        self.channels, self.reached, self.product = laid.channels, laid.reached, Product(laid.problem)
         if not partly:
-            _require_all(self, self.reached, self.instead)
-        self.product = Product(problem)
-        inner = problem.irreps_in1, problem.irreps_in2, problem.irreps_out
-        ends = {"in1": (outer[0], inner[0]), "in2": (outer[1], inner[1]), "out": (inner[2], outer[2])}
-        for name, pair in ends.items():
+            require_reached(type(self).__name__, laid.outer, laid.reached, INSTEAD.get(self.operation, ""))
+        for name, pair in laid.ends.items():
             self.add_module(f"{self.operation}_{name}", o3.Linear(*map(str, pair)))
-
-    def signal(self, irreps: Irreps) -> Irreps:
-        """Irreps of the signals that hold these: each kind once per channel."""
-        kinds = sorted({(item.l, item.p) for item in irreps if item.mul})
-        return Irreps(tuple(MulIrrep(self.channels, l, p) for l, p in kinds))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """See the class."""
@@ -71,7 +56,6 @@ class GauntTensorProduct(_SignalLayer):
     """
 
     operation = "gaunt"
-    instead = ", or use CompleteGauntTensorProduct or MatrixTensorProduct"
 
 
 class CurlTensorProduct(_SignalLayer):
@@ -81,7 +65,6 @@ class CurlTensorProduct(_SignalLayer):
     """
 
     operation = "curl"
-    instead = ", or use CompleteGauntTensorProduct or MatrixTensorProduct"
 
 
 class MatrixTensorProduct(_SignalLayer):
@@ -103,10 +86,6 @@ class VectorSignalTensorProduct(_SignalLayer):
 
     operation = "vector_signal"
 
-    def signal(self, irreps: Irreps) -> Irreps:
-        """A polar and an axial field of those irreps."""
-        return products.vector_fields(super().signal(irreps))
-
 
 class CompleteGauntTensorProduct(torch.nn.Module):
     """Gaunt's product plus the curl, each with linear maps of its own: every triple of irreps that couples at all.
@@ -125,7 +104,8 @@ class CompleteGauntTensorProduct(torch.nn.Module):
         self.irreps_in1, self.irreps_in2, self.irreps_out = self.even.irreps_in1, self.even.irreps_in2, self.even.irreps_out
         self.reached = self.even.reached | self.odd.reached
         if not partly:
-            _require_all(self, self.reached, "")
+            outer = self.irreps_in1, self.irreps_in2, self.irreps_out
+            require_reached(type(self).__name__, outer, self.reached)
         both = self.even.reached & self.odd.reached
         halves = [torch.full((item.dim,), 0.5**0.5 if item[1:] in both else 1.0) for item in self.irreps_out]
         self.register_buffer("_scale", torch.cat(halves), persistent=False)
@@ -133,20 +113,3 @@ class CompleteGauntTensorProduct(torch.nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (..., irreps_in1.dim), y (..., irreps_in2.dim) -> (..., irreps_out.dim)."""
         return self._scale * (self.even(x, y) + self.odd(x, y))
-
-
-def _channels(*irreps: Irreps) -> int:
-    return max((item.mul for rep in irreps for item in rep), default=1)
-
-
-def _require_all(layer: Any, reached: set[Any], instead: str) -> None:
-    """Raise ValueError for outputs that are not reached."""
-    lost = [str(item) for item in layer.irreps_out if item.mul and item[1:] not in reached]
-    if lost:
-        given = f"{type(layer).__name__} of {layer.irreps_in1} and {layer.irreps_in2}"
-        raise ValueError(f"{given} never gives {'+'.join(lost)}: leave it out of irreps_out{instead}")
-
-
-def read(irreps: Written) -> Irreps:
-    """Irreps from whatever a user writes."""
-    return irreps if isinstance(irreps, Irreps) else Irreps.parse(str(irreps))

@@ -1,0 +1,51 @@
+"""Products of signals as an equinox layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import e3nn_jax
+import equinox as eqx
+import jax
+from e3nn_jax.equinox import Linear
+
+from tpregistry.jax.products import irreps_array, product
+from tpregistry.problem import Problem
+from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
+
+
+class SignalTensorProduct(eqx.Module):
+    """``Lin_out(product(Lin_1 x, Lin_2 y))``, as the layers of `tpregistry.torch`; x, y and the result are IrrepsArrays.
+
+    ``operation``: gaunt, curl, vector_signal or matrix_product. ``channels``: as many as the largest multiplicity unless given.
+    """
+
+    in1: Linear
+    in2: Linear
+    out: Linear
+    problem: Problem = eqx.field(static=True)
+
+    def __init__(
+        self,
+        operation: str,
+        irreps_in1: Written,
+        irreps_in2: Written,
+        irreps_out: Written,
+        channels: int | None = None,
+        *,
+        key: Any,
+    ) -> None:
+        """Raises ValueError for outputs to which no path leads."""
+        laid = layout(operation, irreps_in1, irreps_in2, irreps_out, channels)
+        require_reached(operation, laid.outer, laid.reached, INSTEAD.get(operation, ""))
+        made = [
+            Linear(irreps_in=e3nn_jax.Irreps(str(a)), irreps_out=e3nn_jax.Irreps(str(b)), key=each, force_irreps_out=True)
+            for (a, b), each in zip(laid.ends.values(), jax.random.split(key, 3), strict=True)
+        ]
+        self.in1, self.in2, self.out = made
+        self.problem = laid.problem
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        """x (..., irreps_in1), y (..., irreps_in2) -> (..., irreps_out)."""
+        found = product(self.problem, self.in1(x), self.in2(y))
+        return self.out(irreps_array(str(self.problem.irreps_out), found))

@@ -1,0 +1,37 @@
+"""Products of signals as a flax layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import e3nn_jax
+import flax.linen as nn
+from e3nn_jax.flax import Linear
+
+from tpregistry.jax.products import irreps_array, product
+from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
+
+
+class SignalTensorProduct(nn.Module):
+    """``Lin_out(product(Lin_1 x, Lin_2 y))``, as the layers of `tpregistry.torch`; x, y and the result are IrrepsArrays.
+
+    ``operation``: gaunt, curl, vector_signal or matrix_product. ``channels``: as many as the largest multiplicity unless given.
+    Raises ValueError for outputs to which no path leads. Parameters are named after the operation.
+    """
+
+    operation: str
+    irreps_out: Written
+    channels: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Any, y: Any) -> Any:
+        """x (..., irreps), y (..., irreps) -> (..., irreps_out)."""
+        laid = layout(self.operation, x.irreps, y.irreps, self.irreps_out, self.channels)
+        require_reached(self.operation, laid.outer, laid.reached, INSTEAD.get(self.operation, ""))
+
+        def linear(name: str, operand: Any) -> Any:
+            target = e3nn_jax.Irreps(str(laid.ends[name][1]))
+            return Linear(target, force_irreps_out=True, name=f"{self.operation}_{name}")(operand)
+
+        found = product(laid.problem, linear("in1", x), linear("in2", y))
+        return linear("out", irreps_array(str(laid.problem.irreps_out), found))
