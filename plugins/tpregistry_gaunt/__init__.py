@@ -13,7 +13,7 @@ from tpregistry.problem import Problem
 FRAMEWORKS = ("torch", "jax")
 
 WORTHWHILE = 8
-"""The degree from which Clebsch-Gordan products through points were ever faster than e3nn (README, products of signals)."""
+"""The degree from which Clebsch-Gordan products through points are worth a try: see docs, products of signals."""
 
 
 def _verdict(name: str, problem: Problem, further: tuple[Reason, ...] = ()) -> Verdict:
@@ -55,7 +55,7 @@ class GtpGrid:
         verdict = _verdict(self.face.name, problem, (reason,) if rounded else ())
         paths_apart = problem.operation == "tensor_product"
         small = paths_apart and max((max(problem.degrees(path)[:2]) for path in problem.paths), default=0) < WORTHWHILE
-        return replace(verdict, on_request=f"path by path, points never won below degree {WORTHWHILE}") if small else verdict
+        return replace(verdict, on_request=f"pair by pair of irreps, points never won below degree {WORTHWHILE}") if small else verdict
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel made of the framework's differentiable functions."""
