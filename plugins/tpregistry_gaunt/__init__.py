@@ -15,6 +15,8 @@ FRAMEWORKS = ("torch", "jax")
 WORTHWHILE = 8
 """The degree from which Clebsch-Gordan products through points are worth a try: see docs, products of signals."""
 
+NEVER_WON = f"pair by pair of irreps, points never won below degree {WORTHWHILE}"
+
 
 def _verdict(name: str, problem: Problem, further: tuple[Reason, ...] = ()) -> Verdict:
     """float32 and float64; coefficients must be those of the operation."""
@@ -55,7 +57,7 @@ class GtpGrid:
         verdict = _verdict(self.face.name, problem, (reason,) if rounded else ())
         paths_apart = problem.operation == "tensor_product"
         small = paths_apart and max((max(problem.degrees(path)[:2]) for path in problem.paths), default=0) < WORTHWHILE
-        return replace(verdict, on_request=f"pair by pair of irreps, points never won below degree {WORTHWHILE}") if small else verdict
+        return replace(verdict, on_request=NEVER_WON) if small else verdict
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel made of the framework's differentiable functions."""
