@@ -21,12 +21,15 @@ def draw(rows: list[dict[str, Any]], path: Path, title: str) -> None:
     for axes, pattern in zip(figure.subplots(1, 2, sharey=True), ("forward", "with gradients"), strict=True):
         for number, row in enumerate(rows):
             for name, times in row["backends"].items():
-                mark, label = MARKS[backends.index(name) % len(MARKS)], f"{row['product']}: {name}"
-                axes.plot(row["expressivity"], times[pattern], mark, color=f"C{number}", label=label)
+                axes.plot(row["expressivity"], times[pattern], MARKS[backends.index(name) % len(MARKS)], color=f"C{number}")
         axes.set(xlabel="expressivity (dimension of the bilinear maps)", title=pattern, yscale="log", xlim=(0, None))
         axes.grid(alpha=0.3, which="both")
     figure.axes[0].set_ylabel("median of a call, µs")
-    figure.axes[1].legend(fontsize=7, bbox_to_anchor=(1.02, 1), loc="upper left")
+    for number, row in enumerate(rows):  # colours, then marks
+        figure.axes[1].plot([], [], "s", color=f"C{number}", label=row["product"])
+    for number, name in enumerate(backends):
+        figure.axes[1].plot([], [], MARKS[number % len(MARKS)], color="0.4", label=name)
+    figure.axes[1].legend(fontsize=8, bbox_to_anchor=(1.02, 1), loc="upper left")
     figure.suptitle(title, fontsize=10)
     try:
         figure.savefig(path, dpi=110)
