@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from tpregistry.backend import Kernel
 from tpregistry.building import build
 from tpregistry.frame import Operands, frame
 from tpregistry.from_irreps import problem_from_irreps
-from tpregistry.gate import Yardstick, verify
+from tpregistry.gate import Evidence, Yardstick, verify
 from tpregistry.gate.cases import draw
 from tpregistry.hosts import host_for
 from tpregistry.machine import cpu_model
@@ -46,7 +47,7 @@ from tpregistry_cg import CgDense, CgLlvm
 RESULTS = Path(__file__).parent.parent / "results"
 PATTERNS = ("forward", "backward", "double backward")
 SAMPLES = 10_000
-LONGEST = 60.0
+LONGEST = 20.0
 """Seconds of preparation beyond which a backend is left out, by its own estimate."""
 
 PUBLISHED = "e3nn-jax, as published"
@@ -111,15 +112,17 @@ def problems(setting: str, degree: int) -> dict[str, Problem]:
     return {"Clebsch-Gordan": whole, **found}
 
 
-def contestants(product: str, problem: Problem, degree: int) -> dict[str, tuple[Kernel, str]]:
+def contestants(product: str, problem: Problem, degree: int, without: set[str]) -> dict[str, tuple[Kernel, str]]:
     """Kernels that pass the gate, each with its framework. Raises RuntimeError where one does not."""
     found: dict[str, tuple[Kernel, str]] = {}
     for name, (backend, framework) in BACKENDS[product].items():
+        if name in without:
+            continue
         if backend.supports(problem, "cpu", framework).build_seconds > LONGEST:
             print(f"  {name}: not built, by its own estimate over {LONGEST:.0f} s", file=sys.stderr)
             continue
         kernel, small = build(backend, problem, "cpu", framework), problem.at(batch=64, derivatives=1)
-        evidence = verify(kernel, Yardstick(small, host_for(small, framework, "cpu"), frame(framework), "cpu"))
+        evidence = frame(framework).isolated(partial(_gated, kernel, small, framework))
         if not evidence.ok:
             raise RuntimeError(f"{name} fails the gate on {problem}: {evidence.failures}")
         found[name] = kernel, framework
@@ -128,11 +131,17 @@ def contestants(product: str, problem: Problem, degree: int) -> dict[str, tuple[
     return found
 
 
-def measure(setting: str, degree: int, patterns: tuple[str, ...], rounds: int) -> list[Row]:
-    """All products of one setting and degree, in one interleaved run."""
+def _gated(kernel: Kernel, problem: Problem, framework: str) -> Evidence:
+    return verify(kernel, Yardstick(problem, host_for(problem, framework, "cpu"), frame(framework), "cpu"))
+
+
+def measure(setting: str, degree: int, patterns: tuple[str, ...], rounds: int, wanted: set[str], without: set[str]) -> list[Row]:
+    """The products wanted of one setting and degree, in one interleaved run."""
     kernels, rows, thunks = {}, {}, {}
     for product, problem in problems(setting, degree).items():
-        for name, found in contestants(product, problem, degree).items():
+        if product not in wanted:
+            continue
+        for name, found in contestants(product, problem, degree, without).items():
             kernels[product, name] = problem, *found
             points = 0 if product != "Gaunt" else _points(name, problem, degree)
             rank = expressivity.of_problem(problem)
@@ -206,10 +215,12 @@ def main() -> int:
     parser.add_argument("--degree", type=int, nargs="+", default=list(range(1, 9)))
     parser.add_argument("--patterns", choices=PATTERNS, nargs="+", default=PATTERNS)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--product", choices=BACKENDS, nargs="+", default=list(BACKENDS))
+    parser.add_argument("--without", nargs="*", default=[], help="backends left out")
     asked = parser.parse_args()
     rows: list[Row] = []
     for degree in asked.degree:
-        rows += measure(asked.setting, degree, tuple(asked.patterns), asked.rounds)
+        rows += measure(asked.setting, degree, tuple(asked.patterns), asked.rounds, set(asked.product), set(asked.without))
         print(f"L = {degree}: done", file=sys.stderr)
     show(rows)
     versions = {name: metadata.version(name) for name in ("torch", "jax", "e3nn-jax", "numpy")}
