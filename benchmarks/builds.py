@@ -18,13 +18,12 @@ from rich.table import Table
 
 from tpregistry.frame import frame
 from tpregistry.from_irreps import problem_from_irreps
+from tpregistry.native import Machine, compiler
 from tpregistry.plan import plan_tensor_product
-from tpregistry.plan.schedule import schedule
 from tpregistry.problem import Mode, Problem
 from tpregistry.store import Code
 from tpregistry.testing import real_problems
-from tpregistry_cg.llvm import compiler
-from tpregistry_cg.llvm.emitter import emit
+from tpregistry_cg.llvm.emitter import write
 
 HERE = Path(__file__).parent
 ORDERS = ("forward", "backward", "double backward")
@@ -50,7 +49,7 @@ def measure(problem: Problem, kept: Code) -> dict[str, dict[str, float]]:
     plan, found = plan_tensor_product(problem), {}
     for order in ORDERS:
         start = time.perf_counter()
-        source = emit(schedule(plan), "float", compiler.vector_bytes() // 4).source
+        source = write(plan, Machine("float", compiler.vector_bytes() // 4)).source
         compiler.load(source, kept)
         cold = time.perf_counter() - start
         compiler._loaded.clear()

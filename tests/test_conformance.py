@@ -67,7 +67,9 @@ def test_problems_are_chosen_by_name_and_drawn_from_a_seed() -> None:
     assert drawn != problems(("float64",), only="random", further=3, seed=5)
 
 
-@pytest.mark.parametrize("name", ["cg-dense", "cg-hoist", "cg-llvm", "gtp-grid", "gtp-fourier", "mtp", "definition", "e3nn"])
+@pytest.mark.parametrize(
+    "name", ["cg-dense", "cg-hoist", "cg-llvm", "gtp-grid", "gtp-llvm", "gtp-fourier", "mtp", "definition", "e3nn"]
+)
 def test_our_own_plugins_have_good_manners(name: str) -> None:
     found = hygiene(name)
     assert [finding.name for finding in found] == ["face", "light", "quiet", "quick"]

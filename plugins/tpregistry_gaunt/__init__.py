@@ -66,6 +66,31 @@ class GtpGrid:
         return build.on_points(problem, device, framework)
 
 
+class GtpLlvm:
+    """Fields multiplied at points, compiled: a few rows at a time go to points, are multiplied, and come back."""
+
+    face = Face(
+        name="gtp-llvm",
+        family="gtp",
+        summary="fields multiplied at points of the sphere, compiled by LLVM in one pass (CPU)",
+        frameworks=FRAMEWORKS,
+        operations=("gaunt", "curl", "vector_signal"),
+        requires=("llvmlite",),
+        uses=("scipy",),
+    )
+
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """float32 and float64 on a CPU."""
+        elsewhere = Reason("TP120", f"gtp-llvm runs on a CPU, not on {device}")
+        return _verdict(self.face.name, problem, (elsewhere,) if device != "cpu" else ())
+
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel with derivatives of its own; it is compiled when it is called, or in JAX when it is lowered."""
+        from tpregistry_gaunt import build
+
+        return build.compiled(problem, framework)
+
+
 class GtpFourier:
     """Fields multiplied as waves on a torus."""
 

@@ -8,7 +8,7 @@ from tpregistry.backend import Kernel
 from tpregistry.problem import Problem
 from tpregistry.products import matrix_degree, vector_degrees
 from tpregistry_gaunt.exact import ExactKernel
-from tpregistry_gaunt.forms import Curl, Gaunt, Matrices, VectorSignal
+from tpregistry_gaunt.forms import Curl, Form, Gaunt, Matrices, VectorSignal
 from tpregistry_gaunt.kernel import ValuesKernel
 from tpregistry_gaunt.waves import Waves
 
@@ -19,7 +19,19 @@ def on_points(problem: Problem, device: str, framework: str) -> Kernel:
     """Signals by their values at points of the sphere; a Clebsch-Gordan product pair by pair of irreps."""
     if problem.operation == "tensor_product":
         return ExactKernel(problem, device, framework)
-    return ValuesKernel(problem, ON_POINTS[problem.operation](_degrees(problem)), device, framework)
+    return ValuesKernel(problem, form(problem), device, framework)
+
+
+def form(problem: Problem) -> Form:
+    """Of a product of signals at points."""
+    return ON_POINTS[problem.operation](_degrees(problem))
+
+
+def compiled(problem: Problem, framework: str) -> Kernel:
+    """Signals by their values, a block of rows at a time."""
+    from tpregistry_gaunt.llvm.product import build
+
+    return build(problem, form(problem), framework)
 
 
 def as_waves(problem: Problem, device: str, framework: str) -> Kernel:

@@ -27,11 +27,13 @@ NEXT, LAST = np.array([1, 2, 0]), np.array([2, 0, 1])
 class Form:
     """A product by values. ``sign``: the key of a product is this times the product of the keys, in each place.
 
-    ``shape`` is that of the values of one operand.
+    ``shape`` is that of the values of one operand. Where those are values at points, the last axis, ``structure`` lists what
+    `multiply` does: component of the product, of either factor, and sign.
     """
 
     sign = 1
     shape: tuple[int, ...] = ()
+    structure: tuple[tuple[int, int, int, int], ...] = ()
 
     def labels(self, irreps: Irreps) -> Sequence[int]:
         """For each irrep the degree of its harmonics, on which tables depend besides its own."""
@@ -65,6 +67,8 @@ class Form:
 class Gaunt(Form):
     """Scalar fields by their values at one point of each antipodal pair; keys: behaviour under r -> -r, and parity."""
 
+    structure = ((0, 0, 0, 1),)
+
     def __init__(self, degrees: tuple[int, int, int]) -> None:
         self.points = fewest_points(product_degree(*degrees, curl=self.sign < 0), pairs=True)
         self._harmonics = spherical_harmonics(max(degrees), self.points.points)
@@ -94,6 +98,7 @@ class Curl(Gaunt):
     """Scalar fields by their two slopes; the product is r . (grad f x grad g)."""
 
     sign = -1
+    structure = ((0, 0, 1, 1), (0, 1, 0, -1))
 
     def __init__(self, degrees: tuple[int, int, int]) -> None:
         super().__init__(degrees)
@@ -111,6 +116,12 @@ class Curl(Gaunt):
 
 class VectorSignal(Gaunt):
     """Fields of vectors by three components; the product is the vector product at each point."""
+
+    structure = tuple(
+        (s, a, b, sign)
+        for sign, first, second in ((1, NEXT, LAST), (-1, LAST, NEXT))
+        for s, a, b in zip(range(3), first.tolist(), second.tolist(), strict=True)
+    )
 
     def __init__(self, degrees: tuple[int, int, int]) -> None:
         super().__init__(degrees)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import product
-
-import numpy as np
-
 from tpregistry.arrays import Array, arrays_of, cut, flat
 from tpregistry.irreps import Irreps
 from tpregistry.problem import Problem
-from tpregistry.products import factors
 from tpregistry_gaunt.forms import Form, Key
-
-Groups = dict[Key, list[int]]
+from tpregistry_gaunt.tables import OUT, Tables, X, Y
 
 
 class ValuesKernel:
@@ -21,51 +15,22 @@ class ValuesKernel:
     def __init__(self, problem: Problem, form: Form, device: str, framework: str) -> None:
         self.form, self.arrays = form, arrays_of(framework, problem.dtype, device)
         self.engine = f"{self.arrays.engine}, {form}"
-        self._irreps = problem.irreps_in1, problem.irreps_in2, problem.irreps_out
-        self._groups = [self._grouped(rep) for rep in self._irreps]
-        self._pairs = self._meetings()
-        self._lay_down(factors(problem))
-
-    def _grouped(self, irreps: Irreps) -> Groups:
-        """Irreps that have copies, by key."""
-        groups: Groups = {}
-        labels = self.form.labels(irreps)
-        for number, item in enumerate(irreps):
-            if item.mul:
-                groups.setdefault(self.form.key(item, labels[number]), []).append(number)
-        return groups
-
-    def _meetings(self) -> dict[Key, list[tuple[Key, Key]]]:
-        """For each key of the output, those of x and y whose product it is."""
-        x, y, out = self._groups
-        found = {key: [(a, b) for a, b in product(x, y) if _meet(a, b, self.form.sign) == key] for key in out}
-        return {key: pairs for key, pairs in found.items() if pairs}
-
-    def _lay_down(self, scales: list[float]) -> None:
-        """One table per operand and key, rows or columns being the components of its irreps."""
-        form, labels = self.form, [self.form.labels(rep) for rep in self._irreps]
-
-        def table(slot: int, members: list[int]) -> np.ndarray:
-            rep = self._irreps[slot]
-            if slot < 2:
-                return np.concatenate([flat(form.encoder(rep[n].l, labels[slot][n])) for n in members])
-            blocks = [scales[n] * form.decoder(rep[n].l, labels[slot][n]) for n in members]
-            return np.concatenate([block.reshape(-1, block.shape[-1]) for block in blocks], axis=1)
-
+        found = Tables(problem, form)
+        self._irreps, self._groups, self._pairs = found.irreps, found.groups, found.meetings
         self._tables = [
-            {key: self.arrays.constant(table(slot, members)) for key, members in groups.items()}
-            for slot, groups in enumerate(self._groups)
+            {key: self.arrays.constant(table.T if slot == OUT else table) for key, table in tables.items()}
+            for slot, tables in enumerate(found.tables)
         ]
 
     def __call__(self, x: Array, y: Array, w: Array) -> Array:
         """x (batch, dim_in1), y (batch, dim_in2), w without elements -> out (batch, dim_out)."""
-        f, g = self._values(0, x), self._values(1, y)
+        f, g = self._values(X, x), self._values(Y, y)
         found: dict[int, Array] = {}
         for key, pairs in self._pairs.items():
             products = [self.form.multiply(f[a], g[b]) for a, b in pairs]
-            members = self._groups[2][key]
-            rows = self.form.rows(self.arrays, sum(products[1:], products[0])) @ self._tables[2][key]
-            found |= dict(zip(members, cut(rows, [2 * self._irreps[2][n].l + 1 for n in members]), strict=True))
+            members = self._groups[OUT][key]
+            rows = self.form.rows(self.arrays, sum(products[1:], products[0])) @ self._tables[OUT][key]
+            found |= dict(zip(members, cut(rows, [2 * self._irreps[OUT][n].l + 1 for n in members]), strict=True))
         return self._beside(x, found)
 
     def _values(self, slot: int, operand: Array) -> dict[Key, Array]:
@@ -77,7 +42,7 @@ class ValuesKernel:
 
     def _beside(self, x: Array, found: dict[int, Array]) -> Array:
         """Irreps in their order, zeros where no path leads."""
-        items = enumerate(self._irreps[2])
+        items = enumerate(self._irreps[OUT])
         parts = [flat(found[n]) if n in found else self.arrays.zeros(x, item.dim) for n, item in items if item.dim]
         return self.arrays.beside(parts) if parts else self.arrays.zeros(x, 0)
 
@@ -86,7 +51,3 @@ def _piece(operand: Array, irreps: Irreps, number: int) -> Array:
     """One irrep of an operand, shape (batch, copies, 2 l + 1)."""
     start, item = irreps.offsets[number], irreps[number]
     return operand[:, start : start + item.dim].reshape(len(operand), item.mul, 2 * item.l + 1)
-
-
-def _meet(a: Key, b: Key, sign: int) -> Key:
-    return tuple(sign * s * t for s, t in zip(a, b, strict=True))

@@ -15,6 +15,7 @@ from tpregistry.building import build
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.graph import Edges
+from tpregistry.native.kernel import CompiledPlan
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.problem import Problem
@@ -22,7 +23,7 @@ from tpregistry.testing import real_problems
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph, graph
 from tpregistry_cg import CgHoist, CgLlvm
-from tpregistry_cg.llvm.kernel import CompiledPlan
+from tpregistry_cg.llvm.emitter import WRITER
 from tpregistry_e3nn.adapter import Adapter
 
 TOLERANCE = {"float64": 1e-12, "float32": 5e-5}
@@ -48,7 +49,7 @@ def tensors_of(edges: Edges) -> Graph:
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(problem=problems(), count=st.sampled_from([0, 1, 2, 40]))
 def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem, count: int) -> None:
-    kernel = CompiledPlan(plan_tensor_product(channelwise(convolution(problem)).inner), getattr(torch, dtype))
+    kernel = CompiledPlan(plan_tensor_product(channelwise(convolution(problem)).inner), getattr(torch, dtype), WRITER)
     edges, generator = edges_of(count, 5, 7), np.random.default_rng(0)
     for _ in range(4):
         sizes = [(edges.count(o.site) if o.site else count, o.size) if o.batched else (o.size,) for o in kernel.plan.inputs]

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tpregistry.from_irreps import problem_from_irreps
+from tpregistry.native import Machine, compiler
+from tpregistry.native.lanes import chunks, load_components, store_components
+from tpregistry.native.text import Text
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.schedule import NotScheduled, schedule
 from tpregistry.problem import Mode, Problem
 from tpregistry.testing import real_problems
-from tpregistry_cg.llvm import compiler
-from tpregistry_cg.llvm.emitter import emit
-from tpregistry_cg.llvm.lanes import chunks, load_components, store_components
-from tpregistry_cg.llvm.text import Text
+from tpregistry_cg.llvm.emitter import write
 
 ALL_PARITIES = "64x0e+64x0o+64x1e+64x1o+64x2e+64x2o+64x3e+64x3o"
 
@@ -66,7 +66,7 @@ def test_terms_that_mix_channels_are_not_scheduled() -> None:
 
 
 def test_the_same_plan_is_written_the_same() -> None:
-    one, two = (emit(schedule(plan_tensor_product(real_problems()["nequip L inner"])), "float", 16) for _ in range(2))
+    one, two = (write(plan_tensor_product(real_problems()["nequip L inner"]), Machine("float", 16)) for _ in range(2))
     assert one == two
 
 
@@ -83,6 +83,6 @@ def test_build_time(problem: Problem, limit: float) -> None:
     plan = plan_tensor_product(problem)
     for factor in (1, 3, 3):
         start = time.process_time()
-        compiler.load(emit(schedule(plan), "float", compiler.vector_bytes() // torch.float32.itemsize).source)
+        compiler.load(write(plan, Machine("float", compiler.vector_bytes() // torch.float32.itemsize)).source)
         assert time.process_time() - start < limit * factor
         plan = plan.vjp()

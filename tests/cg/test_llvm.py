@@ -5,29 +5,30 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
+from tests.oracle import agree_to_third_order
 from tests.problems import problems
 from tpregistry.frame import frame
 from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw
+from tpregistry.native import compiler, pool
+from tpregistry.native.kernel import CompiledPlan
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.problem import Mode, Problem
 from tpregistry.testing import real_problems
 from tpregistry.torch.differentiable import differentiable
 from tpregistry_cg import CgLlvm
-from tpregistry_cg.llvm import compiler, pool, scaling
-from tpregistry_cg.llvm.kernel import CompiledPlan
+from tpregistry_cg.llvm import scaling
+from tpregistry_cg.llvm.emitter import WRITER
 from tpregistry_e3nn.adapter import Adapter
-
-TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(problem=problems())
 def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem) -> None:
-    agree_to_third_order(CompiledPlan(plan_tensor_product(channelwise(problem).inner), getattr(torch, dtype)), dtype)
+    agree_to_third_order(CompiledPlan(plan_tensor_product(channelwise(problem).inner), getattr(torch, dtype), WRITER), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -37,18 +38,6 @@ def test_scalars_times_vectors_agree_to_third_order(dtype: str, of_x: bool, monk
     operands = ("3x0e", "4x2o", "6x2o") if of_x else ("4x2o", "3x0e", "6x2o")
     (part,) = channelwise(problem_from_irreps(*operands, Mode.UVW, shared_weights=True, dtype=dtype)).scalings
     agree_to_third_order(scaling.ScalingKernel(part.plan(), part.copies), dtype)
-
-
-def agree_to_third_order(kernel: CompiledPlan | scaling.ScalingKernel, dtype: str) -> None:
-    """With the oracle, on three samples."""
-    generator = np.random.default_rng(0)
-    for _ in range(4):
-        arrays = [generator.standard_normal((3, o.size) if o.batched else o.size) for o in kernel.plan.inputs]
-        tensors = [torch.from_numpy(array).to(getattr(torch, dtype)) for array in arrays]
-        for found, expected in zip(kernel(*tensors), emit_numpy(kernel.plan)(*arrays), strict=True):
-            scale = max(1.0, np.abs(expected).max(initial=0))
-            np.testing.assert_allclose(found.double().numpy(), expected, atol=TOLERANCE[dtype] * scale, rtol=0)
-        kernel = kernel.vjp()
 
 
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -168,7 +157,7 @@ def test_narrower_vectors_compute_the_same(width: int, monkeypatch: pytest.Monke
     generator = np.random.default_rng(0)
     for _ in range(3):
         arrays = [generator.standard_normal((3, operand.size)) for operand in plan.inputs]
-        compiled = CompiledPlan(plan, torch.float32)
+        compiled = CompiledPlan(plan, torch.float32, WRITER)
         assert compiled.engine == f"llvm, {width // 4} lanes"
         results = compiled(*(torch.from_numpy(array).float() for array in arrays))
         for found, expected in zip(results, emit_numpy(plan)(*arrays), strict=True):

@@ -145,7 +145,7 @@ def test_spawned_processes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 def test_an_interrupt_while_compiling_ends_the_program_and_leaves_the_cache_good(tmp_path: Path, delay: float) -> None:
-    announce = "import torch, tpregistry_cg.llvm.compiler\nprint('begin', flush=True)\n"
+    announce = "import torch, tpregistry.native.compiler\nprint('begin', flush=True)\n"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")} | {"TP_CACHE_DIR": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-c", announce + PROGRAM + "time.sleep(60)"],

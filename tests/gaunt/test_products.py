@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from e3nn import o3
-from tpregistry_gaunt import GtpFourier, GtpGrid, Mtp
+from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, Mtp
 
 import tpregistry
 from tpregistry import products
@@ -35,9 +35,9 @@ PRODUCTS = {
 }
 CASES = [(operation, irreps) for operation, found in PRODUCTS.items() for irreps in found]
 BACKENDS = {
-    "gaunt": [GtpGrid, GtpFourier, CgLlvm, CgHoist],
-    "curl": [GtpGrid, CgLlvm, CgDense],
-    "vector_signal": [GtpGrid, CgLlvm],
+    "gaunt": [GtpGrid, GtpLlvm, GtpFourier, CgLlvm, CgHoist],
+    "curl": [GtpGrid, GtpLlvm, CgLlvm, CgDense],
+    "vector_signal": [GtpGrid, GtpLlvm, CgLlvm],
     "matrix_product": [Mtp, CgLlvm],
 }
 EVERY = [(*case, backend) for case in CASES for backend in BACKENDS[case[0]]]

@@ -35,7 +35,7 @@ def test_backends_pass_the_gate(name: str, backend) -> None:
     assert outcome.state is Outcome.OK, outcome
 
 
-@pytest.mark.parametrize("name", ["gtp-grid", "gtp-fourier", "off"])
+@pytest.mark.parametrize("name", ["gtp-grid", "gtp-llvm", "gtp-fourier", "off"])
 def test_functions_run_on_the_backend_that_is_asked_for(name: str) -> None:
     x, y = (jax.random.normal(jax.random.key(seed), (4, 18)) for seed in (0, 1))
     expected = host_for(PROBLEMS["gaunt"], "jax", "cpu").kernel(x, y, jnp.zeros(0))

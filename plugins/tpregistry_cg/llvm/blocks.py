@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tpregistry.native.lanes import chunks, load_components, store_components
 from tpregistry.plan.schedule import Block
-from tpregistry_cg.llvm.lanes import chunks, load_components, store_components
 from tpregistry_cg.llvm.pieces import Lanes, Sums
 from tpregistry_cg.sweep import Sweep
 

@@ -1,9 +1,5 @@
 """A schedule as one LLVM function over a range of samples.
 
-``run(operands, begin, end, scratch)``: ``operands`` holds a pointer and a row stride (in numbers; 0 where a row serves all
-samples) for each input and output of the plan. Nothing is allocated; ``scratch`` is the caller's. ``share(job)`` is for the
-threads of an OpenMP team: each runs its share of the calls that the job lists.
-
 Where operands lie at the nodes of a graph the range is of nodes: those that own the outputs (`owner`). Each is given its edges
 in turn, so that what is summed stays in the nearest cache and no two threads write to one place. Three more addresses follow
 those of the operands: where the edges of each owner begin, the edges in that order, and the node at the other end of each.
@@ -11,28 +7,25 @@ those of the operands: where the edges of each owner begin, the edges in that or
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from tpregistry.plan.schedule import Block, Place, Schedule, written
+from tpregistry.native import Machine, Writer, Written
+from tpregistry.native.entry import module
+from tpregistry.native.lanes import chunks
+from tpregistry.native.text import Text
+from tpregistry.plan import Plan
+from tpregistry.plan.orders import ORDER, owner
+from tpregistry.plan.schedule import Block, Place, Schedule, schedule, written
 from tpregistry_cg.llvm.blocks import Group
-from tpregistry_cg.llvm.entry import entry
-from tpregistry_cg.llvm.lanes import chunks
-from tpregistry_cg.llvm.text import Text
-from tpregistry_cg.orders import ORDER, owner
 
 
-@dataclass(frozen=True)
-class Emitted:
-    """LLVM IR, and how many numbers of scratch memory it wants."""
+def write(plan: Plan, machine: Machine) -> Written:
+    """A plan's schedule, written down for a machine."""
+    found = schedule(plan)
+    sample = Sample(found, machine)
+    itemsize = 4 if machine.real == "float" else 8
+    return Written(sample.function(), sample.scratch.size, found.nanoseconds(itemsize), str(found))
 
-    source: str
-    scratch: int
 
-
-def emit(schedule: Schedule, real: str, widest: int, index: str = "i64") -> Emitted:
-    """Write a schedule down for ``real`` (float, double) numbers, at most ``widest`` lanes at a time, and graphs of ``index``."""
-    sample = Sample(schedule, real, widest, index)
-    return Emitted(sample.function(), sample.scratch.size)
+WRITER = Writer("cg-llvm", write)
 
 
 class _Scratch:
@@ -51,13 +44,13 @@ class _Scratch:
 class Sample:
     """The code for one sample, inside the loop over samples."""
 
-    def __init__(self, schedule: Schedule, real: str, widest: int, index: str) -> None:
-        self.schedule, self.real, self.widest, self.index = schedule, real, widest, index
+    def __init__(self, schedule: Schedule, machine: Machine) -> None:
+        self.schedule, self.real, self.widest, self.index = schedule, machine.real, machine.lanes, machine.index
         self.operands = schedule.plan.inputs + schedule.plan.outputs
         self.owner = owner(schedule.plan)
         self.own_row = {operand.name: operand.batched and not operand.site for operand in self.operands}
-        self.text = Text(real)
-        self.scratch = _Scratch(widest)
+        self.text = Text(self.real)
+        self.scratch = _Scratch(self.widest)
         self.rows: dict[str, str] = {}
         self.started: set[tuple[str, int]] = set()
         self.lane_sums: dict[tuple[str, int], int] = {}
@@ -65,11 +58,7 @@ class Sample:
     def function(self) -> str:
         """The whole module."""
         self.text.loop("%begin", "%end", 1, self._node if self.owner else self._sample)
-        names = [name for n in range(len(self.operands)) for name in (f"ptr noalias %p{n}", f"i64 %s{n}")]
-        names += [f"ptr noalias %{name}" for name in ORDER] if self.owner else []
-        body = [f"define internal void @sweep({', '.join([*names, 'i64 %begin, i64 %end, ptr noalias %scratch'])}) {{", "entry:"]
-        ends = entry(len(self.operands), ORDER if self.owner else ())
-        return "\n".join([*body, *self.text.lines, "  ret void", "}", *ends, *self.text.declarations(), ""])
+        return module(self.text, len(self.operands), ORDER if self.owner else ())
 
     def _node(self, node: str, _: list[str]) -> list[str]:
         self._move_to(self.owner, node)

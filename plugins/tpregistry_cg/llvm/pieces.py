@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tpregistry_cg.llvm.lanes import load_components, load_strided, store_components, store_strided
+from tpregistry.native.lanes import load_components, load_strided, store_components, store_strided
 from tpregistry_cg.sweep import Pair
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import torch
 
 from tpregistry.arrays import arrays_of
 from tpregistry.backend import Kernel
+from tpregistry.native.kernel import Forward, Tensor
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.scaling import Scaling
 from tpregistry.problem import Problem
 from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.differentiable import differentiable
-from tpregistry.torch.graph import Graph
-from tpregistry_cg.llvm.kernel import CompiledPlan, Tensor
+from tpregistry_cg.llvm.emitter import WRITER
 from tpregistry_cg.llvm.scaling import ScalingKernel
 from tpregistry_cg.mixed import Mixed
 
@@ -25,20 +25,12 @@ def build(problem: Problem) -> Kernel:
     split = channelwise(problem)
     if problem.convolves and not split.whole:
         return Unfused(build(problem.product))
-    forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype))
+    forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype), WRITER)
     if split.whole:
         return forward
     scalings = [_scaling(part) for part in split.scalings]
     arrays = arrays_of("torch", problem.dtype, "cpu")
     return Mixed(split, problem.irreps_out.dim, arrays, forward, differentiable(forward), scalings)
-
-
-class Forward(CompiledPlan):
-    """A plan with one output, returned bare: see `tpregistry.backend.OpaqueKernel`."""
-
-    def __call__(self, *operands: Tensor, graph: Graph | None = None) -> Tensor:  # type: ignore[override]
-        """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
-        return super().__call__(*operands, graph=graph)[0]
 
 
 def _scaling(part: Scaling) -> Callable[..., Tensor]:

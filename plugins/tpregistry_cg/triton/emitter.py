@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tpregistry.plan import Operand, Plan
+from tpregistry.plan.orders import ORDER, owner
 from tpregistry.plan.schedule import Block, Place, Schedule
-from tpregistry_cg.orders import ORDER, owner
 from tpregistry_cg.sweep import Sweep
 from tpregistry_cg.triton.passes import Group, Target, Written, additions, parts, passes, target_of, targets
 from tpregistry_cg.triton.text import ZERO, Text

@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 
-from tpregistry.plan import Operand, Plan
+from tpregistry.plan import Operand, Plan, orders
 from tpregistry.plan.schedule import Schedule, schedule
 from tpregistry.torch.graph import Graph
-from tpregistry_cg import orders
 from tpregistry_cg.triton.emitter import Emitted, Pass, emit
 
 Tensor = torch.Tensor

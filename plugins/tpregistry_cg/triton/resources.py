@@ -14,7 +14,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from tpregistry_cg.orders import ORDER
+from tpregistry.plan.orders import ORDER
 from tpregistry_cg.triton.kernel import TritonPlan, warps
 
 _POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.float16: "*fp16", torch.bfloat16: "*bf16"}

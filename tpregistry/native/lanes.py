@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tpregistry_cg.llvm.text import Text
+from tpregistry.native.text import Text
 
 
 def chunks(count: int, widest: int) -> list[tuple[int, int, int]]:

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Any
 
 import tpregistry
-from tpregistry_cg.llvm.compiler import Functions
+from tpregistry.native.compiler import Functions
 
 Part = tuple[int, int]
 

@@ -6,7 +6,7 @@ It outlives the call until the last thread has let go of it.
 
 from __future__ import annotations
 
-from tpregistry_cg.llvm.pages import HUGE_PAGES, LARGE_BYTES
+from tpregistry.native.pages import HUGE_PAGES, LARGE_BYTES
 
 LIBC = ("malloc", "free", "sched_yield", "memset", "madvise")
 """Functions of the C library whose addresses the global `libc` is given when the code is loaded: calls by name need tables that

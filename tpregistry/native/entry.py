@@ -1,12 +1,32 @@
-"""The functions through which a sweep is called: `run` over a range of samples, `share` by each thread of an OpenMP team."""
+"""A module: a sweep, and the functions through which it is called.
+
+``run(operands, begin, end, scratch)`` goes over a range of samples: ``operands`` holds a pointer and a row stride (in numbers; 0
+where a row serves all samples) for each input and output of the plan, then the arrays of an order. Nothing is allocated;
+``scratch`` is the caller's. ``share(job)`` is for the threads of an OpenMP team: each runs its share of the calls that the job
+lists.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tpregistry.native.text import Text
 
-def entry(operands: int, order: Sequence[str] = ()) -> list[str]:
-    """`run` takes pointers and row strides, then the arrays of an ``order``, from a table: all plans have one signature."""
+
+def module(text: Text, operands: int, order: Sequence[str] = (), tables: Sequence[str] = ()) -> str:
+    """The whole source around the body of a sweep.
+
+    The body finds operand n at ``%pn`` with row stride ``%sn``, then the arrays of the ``order`` by their names, the range in
+    ``%begin`` and ``%end``, and ``%scratch``; ``tables`` are definitions of constants.
+    """
+    names = [name for n in range(operands) for name in (f"ptr noalias %p{n}", f"i64 %s{n}")]
+    names += [f"ptr noalias %{name}" for name in order]
+    head = [f"define internal void @sweep({', '.join([*names, 'i64 %begin, i64 %end, ptr noalias %scratch'])}) {{", "entry:"]
+    return "\n".join([*tables, *head, *text.lines, "  ret void", "}", *_entry(operands, order), *text.declarations(), ""])
+
+
+def _entry(operands: int, order: Sequence[str]) -> list[str]:
+    """`run` takes everything from a table, so that all plans have one signature; then `share`."""
     lines = ["define void @run(ptr %operands, i64 %begin, i64 %end, ptr %scratch) {"]
     wanted = [argument for n in range(operands) for argument in (("ptr noalias", f"%p{n}"), ("i64", f"%s{n}"))]
     wanted += [("ptr noalias", f"%{name}") for name in order]

@@ -1,4 +1,4 @@
-"""cg-llvm for torch on a CPU: a plan's compiled function called on tensors in place."""
+"""For torch on a CPU: a plan's compiled function called on tensors in place."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from functools import cached_property
 
 import torch
 
+from tpregistry.native import Machine, Writer, Written, compiler, pool
+from tpregistry.native.memory import empty, scratch
 from tpregistry.plan import Operand, Plan
-from tpregistry.plan.schedule import schedule
+from tpregistry.plan.orders import owner, sweeps
 from tpregistry.store import open_code
 from tpregistry.torch.graph import Graph
-from tpregistry_cg.llvm import compiler, pool
-from tpregistry_cg.llvm.emitter import Emitted, emit
-from tpregistry_cg.llvm.memory import empty, scratch
-from tpregistry_cg.orders import owner, sweeps
 
 Tensor = torch.Tensor
 
@@ -29,8 +27,8 @@ class CompiledPlan:
     first use.
     """
 
-    def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
-        self.plan, self.dtype = plan, dtype
+    def __init__(self, plan: Plan, dtype: torch.dtype, writer: Writer) -> None:
+        self.plan, self.dtype, self.writer = plan, dtype, writer
         self.engine = f"llvm, {self.lanes} lanes"
         self._has_sums = not all(operand.batched for operand in plan.outputs)
         self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched and not operand.site)
@@ -42,17 +40,17 @@ class CompiledPlan:
 
     def vjp(self) -> CompiledPlan:
         """All gradients at once."""
-        return CompiledPlan(self.plan.vjp(), self.dtype)
+        return CompiledPlan(self.plan.vjp(), self.dtype, self.writer)
 
     def part(self, given: tuple[bool, ...], wanted: tuple[bool, ...]) -> CompiledPlan:
         """Only some outputs, where some inputs are zero and not given."""
-        return CompiledPlan(self.plan.part(given, wanted), self.dtype)
+        return CompiledPlan(self.plan.part(given, wanted), self.dtype, self.writer)
 
     def sources(self, derivatives: int) -> dict[str, str]:
-        """Schedule and LLVM IR of the function itself and of its derivatives."""
+        """Outline and LLVM IR of the function itself and of its derivatives."""
         found, kernel = {}, self
         for name in ("forward", "backward", "double backward")[: derivatives + 1]:
-            found[name] = "\n\n".join(f"{sweep._schedule}\n\n{sweep.emitted.source}" for sweep in kernel._sweeps)
+            found[name] = "\n\n".join(f"{sweep.written.outline}\n\n{sweep.written.source}" for sweep in kernel._sweeps)
             kernel = kernel.vjp()
         return found
 
@@ -60,16 +58,12 @@ class CompiledPlan:
     def _sweeps(self) -> list[CompiledPlan]:
         """This plan, or several that are run one after the other."""
         plans = sweeps(self.plan)
-        return [self] if len(plans) == 1 else [CompiledPlan(plan, self.dtype) for plan in plans]
+        return [self] if len(plans) == 1 else [CompiledPlan(plan, self.dtype, self.writer) for plan in plans]
 
     @cached_property
-    def emitted(self) -> Emitted:
+    def written(self) -> Written:
         """The source, and the scratch memory that it wants."""
-        return emit(self._schedule, _REAL[self.dtype], self.lanes)
-
-    @cached_property
-    def _schedule(self):
-        return schedule(self.plan)
+        return self.writer.write(self.plan, Machine(_REAL[self.dtype], self.lanes))
 
     @cached_property
     def _owner(self) -> str:
@@ -77,7 +71,7 @@ class CompiledPlan:
 
     @cached_property
     def _functions(self) -> compiler.Functions:
-        return compiler.load(self.emitted.source, open_code("cg-llvm"))
+        return compiler.load(self.written.source, open_code(self.writer.backend))
 
     def __call__(self, *operands: Tensor, graph: Graph | None = None) -> tuple[Tensor, ...]:
         """The plan's outputs for its inputs."""
@@ -86,7 +80,7 @@ class CompiledPlan:
             return tuple(found[operand.name] for operand in self.plan.outputs)
         inputs = [_rows(tensor) for tensor in operands]
         batch = inputs[self._batch_of].shape[0]
-        ranges = pool.parts(batch, self._schedule.nanoseconds(self.dtype.itemsize), torch.get_num_threads())
+        ranges = pool.parts(batch, self.written.nanoseconds, torch.get_num_threads())
         counts = [graph.count(operand.site) if graph is not None and operand.site else batch for operand in self.plan.outputs]
         outputs = [self._output(operand, rows, len(ranges)) for operand, rows in zip(self.plan.outputs, counts, strict=True)]
         if not batch:
@@ -109,7 +103,7 @@ class CompiledPlan:
         return torch.zeros((count, operand.size), dtype=self.dtype)
 
     def _run(self, inputs: list[Tensor], outputs: list[Tensor], ranges: list[pool.Part], order: Sequence[int] = ()) -> None:
-        size = self.emitted.scratch * self.dtype.itemsize
+        size = self.written.scratch * self.dtype.itemsize
         memory = scratch(size * len(ranges))
         tables = [self._table(inputs, outputs, number, order) for number in range(len(ranges) if self._has_sums else 1)]
         calls = [
@@ -134,3 +128,11 @@ def _rows(tensor: Tensor) -> Tensor:
     if tensor.is_neg():  # what lies in memory has the other sign
         return tensor.resolve_neg().contiguous()
     return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] < 2 else tensor.contiguous()
+
+
+class Forward(CompiledPlan):
+    """A plan with one output, returned bare: see `tpregistry.backend.OpaqueKernel`."""
+
+    def __call__(self, *operands: Tensor, graph: Graph | None = None) -> Tensor:  # type: ignore[override]
+        """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
+        return super().__call__(*operands, graph=graph)[0]

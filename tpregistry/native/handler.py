@@ -10,10 +10,10 @@ Offsets are those of ``xla/ffi/api/c_api.h``, major version 0, which XLA promise
 
 from __future__ import annotations
 
+from tpregistry.native.pages import HUGE_PAGES
+from tpregistry.native.team import LIBC, functions
 from tpregistry.plan import Plan
-from tpregistry_cg.llvm.pages import HUGE_PAGES
-from tpregistry_cg.llvm.team import LIBC, functions
-from tpregistry_cg.orders import ORDER, owner
+from tpregistry.plan.orders import ORDER, owner
 
 ARGUMENTS = 32
 """Bytes of the arguments of `run`: table, begin, end, scratch."""

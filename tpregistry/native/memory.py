@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tpregistry_cg.llvm.pages import HUGE_PAGES, LARGE_BYTES
+from tpregistry.native.pages import HUGE_PAGES, LARGE_BYTES
 
 _own = threading.local()
 

@@ -1,0 +1,58 @@
+"""The tables of a product by values: for each operand, irreps sorted by keys, and what leads between components and values."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from tpregistry.arrays import flat
+from tpregistry.problem import Problem
+from tpregistry.products import factors
+from tpregistry_gaunt.forms import Form, Key, Table
+
+X, Y, OUT = range(3)
+"""The slots of a product."""
+
+
+class Tables:
+    """Of a problem in a form, for the three slots x, y and out.
+
+    ``groups``: the irreps that have copies, by key. ``meetings``: for each key of the output those of x and y whose product it
+    is. ``tables``: per slot and key, (components of the group, entries of the values), for the output transposed, and its
+    quadrature and normalisation in it.
+    """
+
+    def __init__(self, problem: Problem, form: Form) -> None:
+        self.form = form
+        self.irreps = problem.irreps_in1, problem.irreps_in2, problem.irreps_out
+        self._labels = [form.labels(rep) for rep in self.irreps]
+        self.groups = [self._grouped(slot) for slot in (X, Y, OUT)]
+        self.meetings = self._meetings()
+        self._scales = factors(problem)
+        self.tables = [
+            {key: self._table(slot, members) for key, members in group.items()} for slot, group in enumerate(self.groups)
+        ]
+
+    def _grouped(self, slot: int) -> dict[Key, list[int]]:
+        groups: dict[Key, list[int]] = {}
+        for number, item in enumerate(self.irreps[slot]):
+            if item.mul:
+                groups.setdefault(self.form.key(item, self._labels[slot][number]), []).append(number)
+        return groups
+
+    def _meetings(self) -> dict[Key, list[tuple[Key, Key]]]:
+        x, y, out = self.groups
+        found = {key: [(a, b) for a, b in product(x, y) if _meet(a, b, self.form.sign) == key] for key in out}
+        return {key: pairs for key, pairs in found.items() if pairs}
+
+    def _table(self, slot: int, members: list[int]) -> Table:
+        rep, labels = self.irreps[slot], self._labels[slot]
+        if slot < OUT:
+            return np.concatenate([flat(self.form.encoder(rep[n].l, labels[n])) for n in members])
+        blocks = [self._scales[n] * self.form.decoder(rep[n].l, labels[n]) for n in members]
+        return np.concatenate([block.reshape(-1, block.shape[-1]) for block in blocks], axis=1).T
+
+
+def _meet(a: Key, b: Key, sign: int) -> Key:
+    return tuple(sign * s * t for s, t in zip(a, b, strict=True))
