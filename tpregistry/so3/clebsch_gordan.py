@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from math import factorial, isqrt, sqrt
+from math import comb, factorial, isqrt, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ def wigner_3j(l1: int, l2: int, l3: int) -> Array:
     """
     if not abs(l1 - l2) <= l3 <= l1 + l2:
         raise ValueError(f"no 3j tensor for l = ({l1}, {l2}, {l3}): the triangle rule asks |l1 - l2| <= l3 <= l1 + l2")
+    if l1 > l2:
+        swapped = (-1) ** (l1 + l2 + l3) * wigner_3j(l2, l1, l3).transpose(1, 0, 2)
+        swapped.setflags(write=False)
+        return swapped
     q1, q2, q3 = (real_to_complex(degree) for degree in (l1, l2, l3))
     tensor = np.einsum("ai,bj,ck,abc->ijk", q1, q2, q3.conj(), _complex_clebsch_gordan(l1, l2, l3), optimize=True).real
     tensor = np.where(abs(tensor) < 1e-15, 0.0, tensor)
@@ -66,15 +70,17 @@ def _complex_clebsch_gordan(l1: int, l2: int, l3: int) -> Array:
 
 
 def racah(l1: int, m1: int, l2: int, m2: int, l3: int, m3: int) -> float:
-    """<l1 m1 l2 m2 | l3 m3> / sqrt(2 l3 + 1), by Racah's sum (Varshalovich et al., 8.2.1, eq. 3): exact before one square root."""
-    f = factorial
-    total = Fraction(0)
-    for k in range(max(0, l2 - l3 - m1, l1 - l3 + m2), min(l1 + l2 - l3, l1 - m1, l2 + m2) + 1):
-        below = f(k) * f(l1 + l2 - l3 - k) * f(l1 - m1 - k) * f(l2 + m2 - k) * f(l3 - l2 + m1 + k) * f(l3 - l1 - m2 + k)
-        total += Fraction((-1) ** k, below)
-    triangle = Fraction(f(l1 + l2 - l3) * f(l1 - l2 + l3) * f(-l1 + l2 + l3), f(l1 + l2 + l3 + 1))
+    """<l1 m1 l2 m2 | l3 m3> / sqrt(2 l3 + 1), by Racah's sum (Varshalovich et al., 8.2.1, eq. 3): exact before one square root.
+
+    With binomials for its inverse factorials the sum is one of whole numbers.
+    """
+    f, (a, b, c) = factorial, (l1 + l2 - l3, l1 - l2 + l3, l2 + l3 - l1)
+    total = 0
+    for k in range(max(0, l2 - l3 - m1, l1 - l3 + m2), min(a, l1 - m1, l2 + m2) + 1):
+        total += (-1) ** k * comb(a, k) * comb(b, l1 - m1 - k) * comb(c, l2 + m2 - k)
     magnetic = f(l1 + m1) * f(l1 - m1) * f(l2 + m2) * f(l2 - m2) * f(l3 + m3) * f(l3 - m3)
-    return (1 if total >= 0 else -1) * root(triangle * magnetic * total * total)
+    scale = f(a) * f(b) * f(c) * f(l1 + l2 + l3 + 1)
+    return (1 if total >= 0 else -1) * root(Fraction(magnetic * total * total, scale))
 
 
 def root(value: Fraction) -> float:
