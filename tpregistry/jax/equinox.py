@@ -1,4 +1,4 @@
-"""Products of signals as an equinox layer."""
+"""Products of signals as equinox layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import equinox as eqx
 import jax
 from e3nn_jax.equinox import Linear
 
+from tpregistry.jax.many_body import contract, contraction, weights_shape
 from tpregistry.jax.products import irreps_array, product
+from tpregistry.many_body import wanted
 from tpregistry.problem import Problem
 from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
 
@@ -49,3 +51,19 @@ class SignalTensorProduct(eqx.Module):
         """x (..., irreps_in1), y (..., irreps_in2) -> (..., irreps_out)."""
         found = product(self.problem, self.in1(x), self.in2(y))
         return self.out(irreps_array(str(self.problem.irreps_out), found))
+
+
+class GauntSymmetricContraction(eqx.Module):
+    """MACE's symmetric contraction with Gaunt's product, as the layer of `tpregistry.torch`; x and the result are IrrepsArrays."""
+
+    gaunt_weight: jax.Array
+    problem: Problem = eqx.field(static=True)
+
+    def __init__(self, irreps_in: Written, irreps_out: Written, correlation: int, num_elements: int, *, key: Any) -> None:
+        """Raises ValueError for irreps that `gaunt_many_body` refuses."""
+        self.problem = contraction(irreps_in, irreps_out, correlation)
+        self.gaunt_weight = jax.random.normal(key, weights_shape(self.problem, num_elements)) / correlation**0.5
+
+    def __call__(self, x: Any, elements: Any) -> Any:
+        """x (nodes, irreps_in), elements (nodes,) of integers -> (nodes, irreps_out)."""
+        return irreps_array(str(wanted(self.problem)), contract(self.problem, self.gaunt_weight, x, elements))

@@ -1,4 +1,4 @@
-"""Products of signals as a flax layer."""
+"""Products of signals as flax layers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import e3nn_jax
 import flax.linen as nn
 from e3nn_jax.flax import Linear
 
+from tpregistry.jax.many_body import contract, contraction, weights_shape
 from tpregistry.jax.products import irreps_array, product
 from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
 
@@ -35,3 +36,23 @@ class SignalTensorProduct(nn.Module):
 
         found = product(laid.problem, linear("in1", x), linear("in2", y))
         return linear("out", irreps_array(str(laid.problem.irreps_out), found))
+
+
+class GauntSymmetricContraction(nn.Module):
+    """MACE's symmetric contraction with Gaunt's product, as the layer of `tpregistry.torch`; x and the result are IrrepsArrays.
+
+    One parameter, ``gaunt_weight`` (num_elements, correlation, degrees, channels). Raises ValueError for irreps that
+    `gaunt_many_body` refuses.
+    """
+
+    irreps_out: Written
+    correlation: int
+    num_elements: int
+
+    @nn.compact
+    def __call__(self, x: Any, elements: Any) -> Any:
+        """x (nodes, irreps), elements (nodes,) of integers -> (nodes, irreps_out)."""
+        problem = contraction(x.irreps, self.irreps_out, self.correlation)
+        drawn = nn.initializers.normal(self.correlation**-0.5)
+        weights = self.param("gaunt_weight", drawn, weights_shape(problem, self.num_elements), x.dtype)
+        return irreps_array(str(self.irreps_out), contract(problem, weights, x, elements))
