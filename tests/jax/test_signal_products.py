@@ -15,6 +15,7 @@ from tpregistry.hosts import host_for
 from tpregistry.jax import gaunt, gaunt_many_body, product
 from tpregistry.many_body import gaunt_many_body as gaunt_many_body_problem
 from tpregistry.problem import Problem
+from tpregistry.signal_layers import complete
 from tpregistry.store import Outcome
 from tpregistry.testing.conformance import examine
 from tpregistry.torch import GauntSymmetricContraction as TorchContraction
@@ -59,23 +60,36 @@ def test_leading_dimensions_are_broadcast() -> None:
 IN1, IN2, OUT = "4x0e+3x1o", "2x0e+1o+1e", "3x0e+2x1o"
 
 
-@pytest.mark.parametrize("operation", ["gaunt", "curl", "vector_signal", "matrix_product"])
-@pytest.mark.parametrize("library", ["flax", "equinox"])
-def test_layers_turn_with_their_inputs_and_train(operation: str, library: str) -> None:
+def flax_layer(operation: str, out: str, x, y):
+    """Weights, and the layer as a function of them and its operands."""
+    from tpregistry.jax.flax import CompleteGauntTensorProduct, SignalTensorProduct
+
+    layer = (
+        CompleteGauntTensorProduct(out, channels=3) if operation == "complete" else SignalTensorProduct(operation, out, channels=3)
+    )
+    weights = layer.init(jax.random.key(2), x, y)
+    names = {"complete": {"even", "odd"}}.get(operation, {f"{operation}_{name}" for name in ("in1", "in2", "out")})
+    assert set(weights["params"]) == names
+    return weights, layer.apply
+
+
+def equinox_layer(operation: str, out: str, x, y):
+    """The same in equinox, where a layer is its weights."""
+    from tpregistry.jax.equinox import CompleteGauntTensorProduct, SignalTensorProduct
+
+    if operation == "complete":
+        layer = CompleteGauntTensorProduct(IN1, IN2, out, channels=3, key=jax.random.key(2))
+    else:
+        layer = SignalTensorProduct(operation, IN1, IN2, out, channels=3, key=jax.random.key(2))
+    return layer, type(layer).__call__
+
+
+@pytest.mark.parametrize("operation", ["gaunt", "curl", "complete", "vector_signal", "matrix_product"])
+@pytest.mark.parametrize("make", [flax_layer, equinox_layer])
+def test_layers_turn_with_their_inputs_and_train(operation: str, make) -> None:
     out = "2x1o" if operation == "curl" else OUT
     x, y = (e3nn_jax.normal(irreps, jax.random.key(seed), (5,)) for seed, irreps in enumerate((IN1, IN2)))
-    if library == "flax":
-        from tpregistry.jax.flax import SignalTensorProduct
-
-        layer = SignalTensorProduct(operation, out, channels=3)
-        weights = layer.init(jax.random.key(2), x, y)
-        assert set(weights["params"]) == {f"{operation}_{name}" for name in ("in1", "in2", "out")}
-        apply = layer.apply
-    else:
-        from tpregistry.jax.equinox import SignalTensorProduct
-
-        weights = SignalTensorProduct(operation, IN1, IN2, out, channels=3, key=jax.random.key(2))
-        apply = type(weights).__call__
+    weights, apply = make(operation, out, x, y)
     straight = jax.jit(apply)(weights, x, y)
     assert straight.irreps == out
     assert float(jnp.abs(straight.array).max()) > 0.1
@@ -84,6 +98,16 @@ def test_layers_turn_with_their_inputs_and_train(operation: str, library: str) -
     assert np.allclose(turned.array, straight.transform_by_matrix(turn).array, atol=1e-5)
     gradients = jax.grad(lambda weights: (apply(weights, x, y).array ** 2).sum())(weights)
     assert sum(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(gradients)) >= 3  # a signal may go unused
+
+
+@pytest.mark.parametrize("make", [flax_layer, equinox_layer])
+def test_the_complete_layer_reaches_what_one_of_its_halves_does(make) -> None:
+    """The vector product of vectors, which Gaunt's product lacks; two halves that reach an irrep give half of its variance each."""
+    x, y = e3nn_jax.IrrepsArray(IN1, jnp.ones((2, 13))), e3nn_jax.IrrepsArray(IN2, jnp.ones((2, 8)))
+    assert complete("1o", "1o", "0e+1e") == [1.0, 1.0]
+    assert complete(IN1, IN2, "0e+1e") == [1.0, 0.5**0.5]
+    with tpregistry.use(backend="off"), pytest.raises(ValueError, match=r"of 4x0e.3x1o and 2x0e.1x1o.1x1e never gives 1x3o"):
+        make("complete", "1x3o", x, y)
 
 
 def test_layers_name_outputs_that_no_path_reaches() -> None:
