@@ -1,4 +1,4 @@
-"""Kernels from backends, also of operations that a backend does not know but can do by its product."""
+"""Kernels from backends, also of operations that a backend does not know but can do by products that it knows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,28 @@ from tpregistry.backend import Backend, Face, Kernel
 from tpregistry.problem import Problem
 
 
-def asked_of(face: Face, problem: Problem) -> Problem:
-    """What a backend is asked for: the problem itself, or the product of an operation that it has no kernels for."""
-    return problem if problem.operation in face.operations else problem.product
+def parts_of(face: Face, problem: Problem) -> tuple[Problem, ...]:
+    """What a backend is asked for: the problem itself, or what makes it up where it has no kernels of the operation: products."""
+    if problem.operation in face.operations:
+        return (problem,)
+    if problem.correlation:
+        from tpregistry.many_body import links  # numpy, which commands that only list do without
+
+        return tuple(part for link in links(problem) for part in parts_of(face, link))
+    return (problem.product,)
 
 
 def build(backend: Backend, problem: Problem, device: str, framework: str) -> Kernel:
-    """The kernel of a problem, a product of a convolution between a gather and a sum; raises what the plugin raises."""
-    asked = asked_of(backend.face, problem)
-    kernel = backend.build(asked, device, framework)
-    return kernel if asked.convolves == problem.convolves else import_module(f"tpregistry.{framework}.convolution").Unfused(kernel)
+    """The kernel of a problem: the backend's own, or its products in a chain, or one between a gather and a sum.
+
+    Raises what the plugin raises.
+    """
+    parts = parts_of(backend.face, problem)
+    kernels = [backend.build(part, device, framework) for part in parts]
+    if problem.correlation and parts != (problem,):
+        from tpregistry.chain import Chained
+
+        return Chained(problem, kernels, device, framework)
+    (kernel,) = kernels
+    whole = parts[0].convolves == problem.convolves
+    return kernel if whole else import_module(f"tpregistry.{framework}.convolution").Unfused(kernel)

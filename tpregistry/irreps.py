@@ -69,6 +69,14 @@ class Irreps:
         return "+".join(str(item) for item in self.items)
 
 
+def natural(irreps: Irreps) -> Irreps:
+    """The same irreps. Raises ValueError where they are no signal of natural parity: 0e, 1o, 2e..., each once, as many of each."""
+    degrees, copies = [item.l for item in irreps], {item.mul for item in irreps}
+    if not degrees or len(copies) > 1 or len(set(degrees)) < len(degrees) or any(item.p != (-1) ** item.l for item in irreps):
+        raise ValueError(f"{irreps}: use natural irreps, each once and in as many copies, such as 8x0e+8x1o+8x2e")
+    return irreps
+
+
 def _parse_term(part: str, text: str) -> MulIrrep:
     match = _TERM.match(part)
     if match is None:

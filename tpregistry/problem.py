@@ -13,7 +13,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from tpregistry.irreps import Irreps
+from tpregistry.irreps import Irreps, natural
 
 
 class Mode(StrEnum):
@@ -58,8 +58,8 @@ _LETTERS = {
 ORDERS = (0, 1, 2)
 """Of derivatives: evaluation; forces, or training on energies; training on forces."""
 
-OWN_OPERATIONS = ("gaunt", "curl", "vector_signal", "matrix_product")
-"""Products that no host has, with coefficients that nobody chooses: see `tpregistry.products`."""
+OWN_OPERATIONS = ("gaunt", "curl", "vector_signal", "matrix_product", "gaunt_many_body")
+"""Products that no host has, with coefficients that nobody chooses: see `tpregistry.products` and `tpregistry.many_body`."""
 
 OPERATIONS = ("tensor_product", "tensor_product_conv", *OWN_OPERATIONS)
 
@@ -87,7 +87,8 @@ class Problem:
     """What is asked of a backend. Raises ValueError where the paths do not fit the irreps.
 
     ``batch`` are samples; for a `tensor_product_conv` (gather, product, sum into receivers) they are edges, and ``nodes`` says
-    how many receive; 0 elsewhere.
+    how many receive; 0 elsewhere. A `gaunt_many_body` has neither paths nor a y; its output is as many times the same irreps
+    as there are powers.
     """
 
     irreps_in1: Irreps
@@ -108,6 +109,8 @@ class Problem:
         _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: use one of {', '.join(DTYPES)}")
         _require(self.operation in OPERATIONS, f"operation {self.operation!r}: use one of {', '.join(OPERATIONS)}")
         _require(self.derivatives in ORDERS, f"derivatives must be 0, 1 or 2, not {self.derivatives}")
+        if self.operation == "gaunt_many_body":
+            _check_powers(self)
         for number, path in enumerate(self.paths):
             _check_path(self, number, path)
 
@@ -157,9 +160,15 @@ class Problem:
         return self.at(operation="tensor_product_conv", nodes=nodes)
 
     @cached_property
+    def correlation(self) -> int:
+        """The largest power of x in a `gaunt_many_body`; 0 elsewhere."""
+        return self.irreps_out.items.count(self.irreps_out[0]) if self.operation == "gaunt_many_body" else 0
+
+    @cached_property
     def is_scaling(self) -> bool:
         """Whether every path only multiplies by a scalar, copy by copy (gates, norms): no accelerator can win there."""
-        return not self.convolves and all(path.mode is Mode.UUU and 0 in self.degrees(path)[:2] for path in self.paths)
+        multiplies = self.convolves or self.correlation > 1
+        return not multiplies and all(path.mode is Mode.UUU and 0 in self.degrees(path)[:2] for path in self.paths)
 
     def at(self, **changes: Any) -> Problem:
         """The same problem with other fields."""
@@ -193,10 +202,12 @@ class Problem:
 
     def __str__(self) -> str:
         modes = "+".join(sorted({path.mode.value for path in self.paths})) or "no path"
-        irreps = f"{_short(self.irreps_in1)} x {_short(self.irreps_in2)} -> {_short(self.irreps_out)}"
+        operands = [_short(rep) for rep in (self.irreps_in1, self.irreps_in2) if len(rep) or not self.correlation]
+        irreps = f"{' x '.join(operands)} -> {_short(self.irreps_out)}"
+        paths = f"correlation {self.correlation}" if self.correlation else f"{len(self.paths)} paths {modes}"
         size = f"E~{self.batch} N~{self.nodes}" if self.convolves else f"B~{self.batch}"
         kind = {"tensor_product": "", "tensor_product_conv": "conv of "}.get(self.operation, f"{self.operation} of ")
-        return f"{kind}{irreps} [{len(self.paths)} paths {modes}] {self.dtype} d{self.derivatives} {size}"
+        return f"{kind}{irreps} [{paths}] {self.dtype} d{self.derivatives} {size}"
 
 
 def bucket(batch: int) -> int:
@@ -207,6 +218,14 @@ def bucket(batch: int) -> int:
 def _short(irreps: Irreps) -> str:
     text = str(irreps)
     return text if len(text) <= 40 else f"{text[:24]}...({len(irreps)} irreps)"
+
+
+def _check_powers(problem: Problem) -> None:
+    """A `gaunt_many_body` takes one natural signal to its powers, which all have the same irreps."""
+    one = natural(Irreps(tuple(dict.fromkeys(problem.irreps_out))))
+    fits = not problem.paths and not problem.irreps_in2.items and one.items * problem.correlation == problem.irreps_out.items
+    _require(fits, f"gaunt_many_body has neither paths nor a y, and the same irreps for each power: {problem.irreps_out}")
+    _require(natural(problem.irreps_in1)[0].mul == one[0].mul, f"as many copies out as in: {problem.irreps_in1} -> {one}")
 
 
 def _check_path(problem: Problem, number: int, path: Path) -> None:

@@ -51,6 +51,21 @@ def layout(operation: str, in1: Written, in2: Written, out: Written, channels: i
     return Layout(outer, make(*(_signal(operation, rep, copies) for rep in outer)), copies)
 
 
+COMPLETE = {"even": "gaunt", "odd": "curl"}
+"""The halves of a `CompleteGauntTensorProduct`."""
+
+
+def complete(in1: Written, in2: Written, out: Written, channels: int | None = None, *, partly: bool = False) -> list[float]:
+    """By what a `CompleteGauntTensorProduct` scales each irrep of the sum of its halves: unit variance where both lead there.
+
+    Raises ValueError for outputs that none of them reaches, unless ``partly``.
+    """
+    even, odd = (layout(operation, in1, in2, out, channels) for operation in COMPLETE.values())
+    if not partly:
+        require_reached("CompleteGauntTensorProduct", even.outer, even.reached | odd.reached)
+    return [0.5**0.5 if item[1:] in even.reached & odd.reached else 1.0 for item in even.outer[2]]
+
+
 def require_reached(name: str, outer: tuple[Irreps, Irreps, Irreps], reached: set[tuple[int, int]], instead: str = "") -> None:
     """Raise ValueError for outputs to which no path leads."""
     lost = [str(item) for item in outer[2] if item.mul and item[1:] not in reached]

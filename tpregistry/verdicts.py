@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tpregistry.backend import Backend, Face, Reason, Verdict
-from tpregistry.building import asked_of
+from tpregistry.building import parts_of
 from tpregistry.discovery import Plugin
 from tpregistry.problem import Problem
 from tpregistry.select import Candidate
@@ -25,16 +27,23 @@ def _candidate(problem: Problem, plugin: Plugin, framework: str, device: str, ho
 def verdict_of(
     backend: Backend, problem: Problem, framework: str, device: str, host: str, trouble: tuple[Reason, ...] = ()
 ) -> Verdict:
-    """What its face says and, where that and ``trouble`` are no reason against, what its `supports` says."""
-    asked = asked_of(backend.face, problem)
-    reasons = (*trouble, *_misfits(backend.face, asked, framework, host))
+    """What its face says and, where that and ``trouble`` are no reason against, what its `supports` says of every part."""
+    parts = parts_of(backend.face, problem)
+    misfits = [reason for part in parts for reason in _misfits(backend.face, part, framework, host)]
+    reasons = tuple(dict.fromkeys((*trouble, *misfits)))
     if reasons:
         return Verdict(reasons)
     try:
-        verdict = backend.supports(asked, device, framework)
-        return Verdict(tuple(verdict.reasons), verdict.build_seconds, verdict.on_request)
+        return _together([backend.supports(part, device, framework) for part in parts])
     except Exception as error:  # a plugin may raise anything; it is left out with its reason
         return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))
+
+
+def _together(verdicts: Sequence[Verdict]) -> Verdict:
+    """All reasons, the whole build time, and the first word on why it is not worth a try."""
+    reasons = dict.fromkeys(reason for verdict in verdicts for reason in verdict.reasons)
+    on_request = next((verdict.on_request for verdict in verdicts if verdict.on_request), "")
+    return Verdict(tuple(reasons), sum(verdict.build_seconds for verdict in verdicts), on_request)
 
 
 def _misfits(face: Face, problem: Problem, framework: str, host: str) -> list[Reason]:

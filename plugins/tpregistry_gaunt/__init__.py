@@ -23,7 +23,7 @@ def _verdict(name: str, problem: Problem, further: tuple[Reason, ...] = ()) -> V
     reasons = list(further)
     if problem.dtype not in ("float32", "float64"):
         reasons.append(Reason("TP121", f"{name} computes in float32 and float64, not in {problem.dtype}"))
-    if problem.operation != "tensor_product":
+    if problem.operation not in ("tensor_product", "gaunt_many_body"):
         reasons += _foreign(name, problem)
     return Verdict(tuple(reasons), 0.2)
 
@@ -39,14 +39,17 @@ def _foreign(name: str, problem: Problem) -> list[Reason]:
 
 
 class GtpGrid:
-    """Fields multiplied at points of the sphere: of one degree each for Clebsch-Gordan products, whole ones for the others."""
+    """Fields multiplied at points of the sphere: of one degree each for Clebsch-Gordan products, whole ones for the others.
+
+    Powers of a field all come from the same values.
+    """
 
     face = Face(
         name="gtp-grid",
         family="gtp",
         summary="fields multiplied at points of the sphere (portable)",
         frameworks=FRAMEWORKS,
-        operations=("gaunt", "curl", "vector_signal", "tensor_product"),
+        operations=("gaunt", "gaunt_many_body", "curl", "vector_signal", "tensor_product"),
         uses=("scipy",),
     )
 

@@ -10,6 +10,7 @@ from tpregistry.products import matrix_degree, vector_degrees
 from tpregistry_gaunt.exact import ExactKernel
 from tpregistry_gaunt.forms import Curl, Form, Gaunt, Matrices, VectorSignal
 from tpregistry_gaunt.kernel import ValuesKernel
+from tpregistry_gaunt.powers import PowersKernel
 from tpregistry_gaunt.waves import Waves
 
 ON_POINTS = {"gaunt": Gaunt, "curl": Curl, "vector_signal": VectorSignal}
@@ -17,6 +18,8 @@ ON_POINTS = {"gaunt": Gaunt, "curl": Curl, "vector_signal": VectorSignal}
 
 def on_points(problem: Problem, device: str, framework: str) -> Kernel:
     """Signals by their values at points of the sphere; a Clebsch-Gordan product pair by pair of irreps."""
+    if problem.correlation:
+        return PowersKernel(problem, device, framework)
     if problem.operation == "tensor_product":
         return ExactKernel(problem, device, framework)
     return ValuesKernel(problem, form(problem), device, framework)

@@ -36,7 +36,7 @@ class ValuesKernel:
     def _values(self, slot: int, operand: Array) -> dict[Key, Array]:
         found = {}
         for key, members in self._groups[slot].items():
-            rows = self.arrays.beside([_piece(operand, self._irreps[slot], n) for n in members])
+            rows = self.arrays.beside([piece(operand, self._irreps[slot], n) for n in members])
             found[key] = self.form.values(self.arrays, rows @ self._tables[slot][key])
         return found
 
@@ -47,7 +47,7 @@ class ValuesKernel:
         return self.arrays.beside(parts) if parts else self.arrays.zeros(x, 0)
 
 
-def _piece(operand: Array, irreps: Irreps, number: int) -> Array:
+def piece(operand: Array, irreps: Irreps, number: int) -> Array:
     """One irrep of an operand, shape (batch, copies, 2 l + 1)."""
     start, item = irreps.offsets[number], irreps[number]
     return operand[:, start : start + item.dim].reshape(len(operand), item.mul, 2 * item.l + 1)

@@ -20,7 +20,9 @@ from tpregistry.so3.harmonics import legendre, spherical_harmonics
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks" / "paper"))
-from microbenchmarks import Row, _time, problems
+from microbenchmarks_cases import problems
+from microbenchmarks_published import CPU, RTX, published
+from microbenchmarks_report import Row, crossover, time
 
 RANDOM = np.random.default_rng(0)
 
@@ -133,4 +135,20 @@ def test_checks_55_and_56_cases_without_a_path_are_refused_and_paths_are_counted
 
 def test_check_57_noisy_times_are_flagged_and_first_calls_told_apart() -> None:
     row = Row("MIMO", 1, "Gaunt", "gtp-grid", 5, 5, 7, 0.4, {"forward": 1.5, "backward": 2.5}, {"forward": 0.1, "backward": 0.3})
-    assert (_time(row, "forward"), _time(row, "backward"), row.prepare_seconds) == ("1.50", "2.50~", 0.4)
+    assert (time(row, "forward"), time(row, "backward"), row.prepare_seconds) == ("1.50", "2.50~", 0.4)
+
+
+def test_crossovers_are_those_of_the_paper() -> None:
+    """Of the grid and the dense Clebsch-Gordan product: degree 2 in MIMO, on both machines; none where one irrep meets one."""
+    for device in (RTX, CPU):
+        forms = published("MIMO")[device]
+        assert crossover(forms["Gaunt, grid"], forms["Clebsch-Gordan, dense"]) == 2
+    assert crossover(published("MIMO")[CPU]["vector signal"], published("MIMO")[CPU]["Clebsch-Gordan, dense"]) == 6
+    for setting in ("SIMO", "SISO"):
+        forms = published(setting)[RTX]
+        assert crossover(forms["Gaunt, grid"], forms["Clebsch-Gordan, dense"]) is None
+
+
+def test_every_product_is_in_the_settings_that_have_it() -> None:
+    assert set(problems("MIMO", 2)) == {"Clebsch-Gordan", "Gaunt", "curl", "matrix", "vector signal"} == set(problems("SIMO", 2))
+    assert set(problems("SISO", 2)) == {"Clebsch-Gordan", "Gaunt", "matrix"}

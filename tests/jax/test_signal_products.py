@@ -5,16 +5,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from tpregistry_gaunt import GtpFourier, GtpGrid, Mtp
 
 import tpregistry
 from tpregistry import products
 from tpregistry.frame import frame
 from tpregistry.hosts import host_for
-from tpregistry.jax import gaunt, product
+from tpregistry.jax import gaunt, gaunt_many_body, product
+from tpregistry.many_body import gaunt_many_body as gaunt_many_body_problem
 from tpregistry.problem import Problem
+from tpregistry.signal_layers import complete
 from tpregistry.store import Outcome
 from tpregistry.testing.conformance import examine
+from tpregistry.torch import GauntSymmetricContraction as TorchContraction
+from tpregistry.torch import gaunt_many_body as torch_many_body
 from tpregistry_cg import CgLlvm
 
 NATURAL = "2x0e+2x1o+2x2e"
@@ -55,23 +60,36 @@ def test_leading_dimensions_are_broadcast() -> None:
 IN1, IN2, OUT = "4x0e+3x1o", "2x0e+1o+1e", "3x0e+2x1o"
 
 
-@pytest.mark.parametrize("operation", ["gaunt", "curl", "vector_signal", "matrix_product"])
-@pytest.mark.parametrize("library", ["flax", "equinox"])
-def test_layers_turn_with_their_inputs_and_train(operation: str, library: str) -> None:
+def flax_layer(operation: str, out: str, x, y):
+    """Weights, and the layer as a function of them and its operands."""
+    from tpregistry.jax.flax import CompleteGauntTensorProduct, SignalTensorProduct
+
+    layer = (
+        CompleteGauntTensorProduct(out, channels=3) if operation == "complete" else SignalTensorProduct(operation, out, channels=3)
+    )
+    weights = layer.init(jax.random.key(2), x, y)
+    names = {"complete": {"even", "odd"}}.get(operation, {f"{operation}_{name}" for name in ("in1", "in2", "out")})
+    assert set(weights["params"]) == names
+    return weights, layer.apply
+
+
+def equinox_layer(operation: str, out: str, x, y):
+    """The same in equinox, where a layer is its weights."""
+    from tpregistry.jax.equinox import CompleteGauntTensorProduct, SignalTensorProduct
+
+    if operation == "complete":
+        layer = CompleteGauntTensorProduct(IN1, IN2, out, channels=3, key=jax.random.key(2))
+    else:
+        layer = SignalTensorProduct(operation, IN1, IN2, out, channels=3, key=jax.random.key(2))
+    return layer, type(layer).__call__
+
+
+@pytest.mark.parametrize("operation", ["gaunt", "curl", "complete", "vector_signal", "matrix_product"])
+@pytest.mark.parametrize("make", [flax_layer, equinox_layer])
+def test_layers_turn_with_their_inputs_and_train(operation: str, make) -> None:
     out = "2x1o" if operation == "curl" else OUT
     x, y = (e3nn_jax.normal(irreps, jax.random.key(seed), (5,)) for seed, irreps in enumerate((IN1, IN2)))
-    if library == "flax":
-        from tpregistry.jax.flax import SignalTensorProduct
-
-        layer = SignalTensorProduct(operation, out, channels=3)
-        weights = layer.init(jax.random.key(2), x, y)
-        assert set(weights["params"]) == {f"{operation}_{name}" for name in ("in1", "in2", "out")}
-        apply = layer.apply
-    else:
-        from tpregistry.jax.equinox import SignalTensorProduct
-
-        weights = SignalTensorProduct(operation, IN1, IN2, out, channels=3, key=jax.random.key(2))
-        apply = type(weights).__call__
+    weights, apply = make(operation, out, x, y)
     straight = jax.jit(apply)(weights, x, y)
     assert straight.irreps == out
     assert float(jnp.abs(straight.array).max()) > 0.1
@@ -82,8 +100,75 @@ def test_layers_turn_with_their_inputs_and_train(operation: str, library: str) -
     assert sum(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(gradients)) >= 3  # a signal may go unused
 
 
+@pytest.mark.parametrize("make", [flax_layer, equinox_layer])
+def test_the_complete_layer_reaches_what_one_of_its_halves_does(make) -> None:
+    """The vector product of vectors, which Gaunt's product lacks; two halves that reach an irrep give half of its variance each."""
+    x, y = e3nn_jax.IrrepsArray(IN1, jnp.ones((2, 13))), e3nn_jax.IrrepsArray(IN2, jnp.ones((2, 8)))
+    assert complete("1o", "1o", "0e+1e") == [1.0, 1.0]
+    assert complete(IN1, IN2, "0e+1e") == [1.0, 0.5**0.5]
+    with tpregistry.use(backend="off"), pytest.raises(ValueError, match=r"of 4x0e.3x1o and 2x0e.1x1o.1x1e never gives 1x3o"):
+        make("complete", "1x3o", x, y)
+
+
 def test_layers_name_outputs_that_no_path_reaches() -> None:
     from tpregistry.jax.equinox import SignalTensorProduct
 
     with pytest.raises(ValueError, match=r"gaunt of 1x1o and 1x1o never gives 1x1e: .*CompleteGaunt"):
         SignalTensorProduct("gaunt", "1o", "1o", "0e+1e", key=jax.random.key(0))
+
+
+MANY_BODY = gaunt_many_body_problem("2x0e+2x1o+2x2e", "2x0e+2x1o", 3)
+
+
+@pytest.mark.parametrize("backend", [GtpGrid, CgLlvm])
+def test_powers_pass_the_gate(backend) -> None:
+    """On one grid; and by a chain of products."""
+    problem = MANY_BODY.at(batch=64)
+    outcome = examine(backend(), problem, host_for(problem, "jax", "cpu"), frame("jax"), "cpu")
+    assert outcome.state is Outcome.OK, outcome
+
+
+@pytest.mark.parametrize("name", ["gtp-grid", "cg-llvm", "off"])
+def test_powers_run_on_the_backend_that_is_asked_for(name: str) -> None:
+    """The same as in torch, under jit and vmap, and with forces."""
+    x = jax.random.normal(jax.random.key(0), (4, 18))
+    expected = torch_many_body(torch.from_numpy(np.array(x)), 3, "2x0e+2x1o+2x2e", "2x0e+2x1o")
+
+    def powers(x):
+        return gaunt_many_body(x, 3, "2x0e+2x1o+2x2e", "2x0e+2x1o")
+
+    with tpregistry.use(backend=name):
+        for found in (jax.jit(powers)(x), jax.vmap(powers)(x), powers(x[:, None])):
+            for ours, theirs in zip(found, expected, strict=True):
+                assert np.allclose(ours.reshape(4, -1), theirs, atol=1e-4)
+        force = jax.jit(jax.grad(lambda x: (jax.grad(lambda x: jnp.tanh(powers(x)[2]).sum())(x) ** 2).sum()))(x)
+    assert tpregistry.decisions()[-1].backend == ("definition" if name == "off" else name)
+    assert bool(jnp.isfinite(force).all())
+    assert float(abs(force).max()) > 0
+
+
+@pytest.mark.parametrize("library", ["flax", "equinox"])
+def test_contractions_are_those_of_torch(library: str) -> None:
+    """With the same weights; and a weight per element, power, degree and channel."""
+    made = TorchContraction("2x0e+2x1o+2x2e", "2x0e+2x1o", correlation=3, num_elements=2)
+    x, elements = e3nn_jax.normal("2x0e+2x1o+2x2e", jax.random.key(0), (5,)), jnp.array([0, 1, 1, 0, 1])
+    weight = jnp.asarray(made.gaunt_weight.detach().numpy())
+    with tpregistry.use(backend="gtp-grid"):
+        if library == "flax":
+            from tpregistry.jax.flax import GauntSymmetricContraction
+
+            layer = GauntSymmetricContraction("2x0e+2x1o", correlation=3, num_elements=2)
+            assert layer.init(jax.random.key(1), x, elements)["params"]["gaunt_weight"].shape == weight.shape
+            found = jax.jit(layer.apply)({"params": {"gaunt_weight": weight}}, x, elements)
+        else:
+            import equinox
+
+            from tpregistry.jax.equinox import GauntSymmetricContraction
+
+            layer = GauntSymmetricContraction("2x0e+2x1o+2x2e", "2x0e+2x1o", 3, 2, key=jax.random.key(1))
+            assert layer.gaunt_weight.shape == weight.shape
+            same = equinox.tree_at(lambda layer: layer.gaunt_weight, layer, weight)
+            found = equinox.filter_jit(same)(x, elements)
+        expected = made(torch.from_numpy(np.array(x.array)), torch.from_numpy(np.array(elements)))
+    assert str(found.irreps) == "2x0e+2x1o"
+    assert np.allclose(found.array, expected.detach(), atol=1e-5)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tpregistry.cli.checks.setup import values_of
 from tpregistry.cli.list_backends import as_json
+from tpregistry.many_body import links
 from tpregistry.plan import plan_tensor_product
 from tpregistry.resolution import Resolution
 from tpregistry.select import Candidate, Choice, Source
@@ -35,7 +36,8 @@ def generated(resolution: Resolution) -> dict[str, Any]:
     for candidate in resolution.candidates:
         if candidate.ok and not candidate.host:
             sources |= _sources(resolution, candidate.name)
-    return {"plan": str(plan_tensor_product(problem)), "sources": sources}
+    plans = [plan_tensor_product(part) for part in (links(problem) if problem.correlation else (problem,))]
+    return {"plan": "\n".join(map(str, plans)), "sources": sources}
 
 
 def _sources(resolution: Resolution, name: str) -> dict[str, dict[str, str]]:

@@ -34,9 +34,9 @@ class Definition:
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel made of the framework's differentiable functions."""
-        from tpregistry.definition.kernel import DefinitionKernel
+        from tpregistry.definition.kernel import build
 
-        return DefinitionKernel(problem.product, device, framework)
+        return build(problem, device, framework)
 
 
 def definition(problem: Problem, device: str, framework: str) -> Host:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tpregistry.arrays import Array
+from tpregistry.backend import Kernel
+from tpregistry.chain import Chained
+from tpregistry.many_body import links
 from tpregistry.plan import Term
 from tpregistry.portable import PortableKernel
+from tpregistry.problem import Problem
+
+
+def build(problem: Problem, device: str, framework: str) -> Kernel:
+    """Paths one by one; powers of a signal by products of two, one after another."""
+    if problem.correlation:
+        return Chained(problem, [build(link, device, framework) for link in links(problem)], device, framework)
+    return DefinitionKernel(problem.product, device, framework)
 
 
 class DefinitionKernel(PortableKernel):

@@ -34,8 +34,9 @@ def product(problem: Problem, host: Host, x: Array, y: Array, w: Array) -> Array
     if rule is not None:
         return _left(rule)
     lead = x.shape[:-1]
-    batch = prod(lead) if lead else MAPPED_BATCH
-    out = _chosen(problem, host, batch, x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), w)
+    rows = prod(lead)
+    batch = rows if lead else MAPPED_BATCH
+    out = _chosen(problem, host, batch, x.reshape(rows, x.shape[-1]), y.reshape(rows, y.shape[-1]), w)
     return None if out is None else out.reshape(*lead, out.shape[-1])
 
 
@@ -74,7 +75,7 @@ def _left_to_host(x: Array, y: Array, w: Array) -> str | None:
     """The rule by which the host's own code runs this call, or None."""
     if not all(isinstance(size, int) for size in (*x.shape, *y.shape)):
         return "symbolic shapes"
-    if 0 in x.shape or 0 in y.shape:
+    if 0 in x.shape or 0 in y.shape[:-1]:
         return "empty operand"
     if str(x.dtype) not in DTYPES:
         return f"dtype {x.dtype}"

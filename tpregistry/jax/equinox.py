@@ -1,4 +1,4 @@
-"""Products of signals as an equinox layer."""
+"""Products of signals as equinox layers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import equinox as eqx
 import jax
 from e3nn_jax.equinox import Linear
 
-from tpregistry.jax.products import irreps_array, product
+from tpregistry.jax.many_body import contract, contraction, weights_shape
+from tpregistry.jax.products import added, irreps_array, product
+from tpregistry.many_body import wanted
 from tpregistry.problem import Problem
-from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
+from tpregistry.signal_layers import COMPLETE, INSTEAD, Written, complete, layout, require_reached
 
 
 class SignalTensorProduct(eqx.Module):
@@ -34,10 +36,12 @@ class SignalTensorProduct(eqx.Module):
         channels: int | None = None,
         *,
         key: Any,
+        partly: bool = False,
     ) -> None:
-        """Raises ValueError for outputs to which no path leads."""
+        """Raises ValueError for outputs to which no path leads; with ``partly`` they are zero."""
         laid = layout(operation, irreps_in1, irreps_in2, irreps_out, channels)
-        require_reached(operation, laid.outer, laid.reached, INSTEAD.get(operation, ""))
+        if not partly:
+            require_reached(operation, laid.outer, laid.reached, INSTEAD.get(operation, ""))
         made = [
             Linear(irreps_in=e3nn_jax.Irreps(str(a)), irreps_out=e3nn_jax.Irreps(str(b)), key=each, force_irreps_out=True)
             for (a, b), each in zip(laid.ends.values(), jax.random.split(key, 3), strict=True)
@@ -49,3 +53,41 @@ class SignalTensorProduct(eqx.Module):
         """x (..., irreps_in1), y (..., irreps_in2) -> (..., irreps_out)."""
         found = product(self.problem, self.in1(x), self.in2(y))
         return self.out(irreps_array(str(self.problem.irreps_out), found))
+
+
+class CompleteGauntTensorProduct(eqx.Module):
+    """Gaunt's product plus the curl, each with linear maps of its own, as the layer of `tpregistry.torch`."""
+
+    even: SignalTensorProduct
+    odd: SignalTensorProduct
+    shares: tuple[float, ...] = eqx.field(static=True)
+
+    def __init__(
+        self, irreps_in1: Written, irreps_in2: Written, irreps_out: Written, channels: int | None = None, *, key: Any
+    ) -> None:
+        """Raises ValueError for outputs that none of them reaches."""
+        self.shares = tuple(complete(irreps_in1, irreps_in2, irreps_out, channels))
+        self.even, self.odd = (
+            SignalTensorProduct(operation, irreps_in1, irreps_in2, irreps_out, channels, key=each, partly=True)
+            for operation, each in zip(COMPLETE.values(), jax.random.split(key), strict=True)
+        )
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        """x (..., irreps_in1), y (..., irreps_in2) -> (..., irreps_out)."""
+        return added([self.even(x, y), self.odd(x, y)], self.shares)
+
+
+class GauntSymmetricContraction(eqx.Module):
+    """MACE's symmetric contraction with Gaunt's product, as the layer of `tpregistry.torch`; x and the result are IrrepsArrays."""
+
+    gaunt_weight: jax.Array
+    problem: Problem = eqx.field(static=True)
+
+    def __init__(self, irreps_in: Written, irreps_out: Written, correlation: int, num_elements: int, *, key: Any) -> None:
+        """Raises ValueError for irreps that `gaunt_many_body` refuses."""
+        self.problem = contraction(irreps_in, irreps_out, correlation)
+        self.gaunt_weight = jax.random.normal(key, weights_shape(self.problem, num_elements)) / correlation**0.5
+
+    def __call__(self, x: Any, elements: Any) -> Any:
+        """x (nodes, irreps_in), elements (nodes,) of integers -> (nodes, irreps_out)."""
+        return irreps_array(str(wanted(self.problem)), contract(self.problem, self.gaunt_weight, x, elements))

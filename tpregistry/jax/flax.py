@@ -1,4 +1,4 @@
-"""Products of signals as a flax layer."""
+"""Products of signals as flax layers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ import e3nn_jax
 import flax.linen as nn
 from e3nn_jax.flax import Linear
 
-from tpregistry.jax.products import irreps_array, product
-from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
+from tpregistry.jax.many_body import contract, contraction, weights_shape
+from tpregistry.jax.products import added, irreps_array, product
+from tpregistry.signal_layers import COMPLETE, INSTEAD, Written, complete, layout, require_reached
 
 
 class SignalTensorProduct(nn.Module):
     """``Lin_out(product(Lin_1 x, Lin_2 y))``, as the layers of `tpregistry.torch`; x, y and the result are IrrepsArrays.
 
     ``operation``: gaunt, curl, vector_signal or matrix_product. ``channels``: as many as the largest multiplicity unless given.
-    Raises ValueError for outputs to which no path leads. Parameters are named after the operation.
+    Raises ValueError for outputs to which no path leads; with ``partly`` they are zero. Parameters are named after the operation.
     """
 
     operation: str
     irreps_out: Written
     channels: int | None = None
+    partly: bool = False
 
     @nn.compact
     def __call__(self, x: Any, y: Any) -> Any:
         """x (..., irreps), y (..., irreps) -> (..., irreps_out)."""
         laid = layout(self.operation, x.irreps, y.irreps, self.irreps_out, self.channels)
-        require_reached(self.operation, laid.outer, laid.reached, INSTEAD.get(self.operation, ""))
+        if not self.partly:
+            require_reached(self.operation, laid.outer, laid.reached, INSTEAD.get(self.operation, ""))
 
         def linear(name: str, operand: Any) -> Any:
             target = e3nn_jax.Irreps(str(laid.ends[name][1]))
@@ -35,3 +38,43 @@ class SignalTensorProduct(nn.Module):
 
         found = product(laid.problem, linear("in1", x), linear("in2", y))
         return linear("out", irreps_array(str(laid.problem.irreps_out), found))
+
+
+class CompleteGauntTensorProduct(nn.Module):
+    """Gaunt's product plus the curl, each with linear maps of its own, as the layer of `tpregistry.torch`.
+
+    Raises ValueError for outputs that none of them reaches.
+    """
+
+    irreps_out: Written
+    channels: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Any, y: Any) -> Any:
+        """x (..., irreps), y (..., irreps) -> (..., irreps_out)."""
+        shares = complete(x.irreps, y.irreps, self.irreps_out, self.channels)
+        halves = [
+            SignalTensorProduct(operation, self.irreps_out, self.channels, partly=True, name=name)(x, y)
+            for name, operation in COMPLETE.items()
+        ]
+        return added(halves, shares)
+
+
+class GauntSymmetricContraction(nn.Module):
+    """MACE's symmetric contraction with Gaunt's product, as the layer of `tpregistry.torch`; x and the result are IrrepsArrays.
+
+    One parameter, ``gaunt_weight`` (num_elements, correlation, degrees, channels). Raises ValueError for irreps that
+    `gaunt_many_body` refuses.
+    """
+
+    irreps_out: Written
+    correlation: int
+    num_elements: int
+
+    @nn.compact
+    def __call__(self, x: Any, elements: Any) -> Any:
+        """x (nodes, irreps), elements (nodes,) of integers -> (nodes, irreps_out)."""
+        problem = contraction(x.irreps, self.irreps_out, self.correlation)
+        drawn = nn.initializers.normal(self.correlation**-0.5)
+        weights = self.param("gaunt_weight", drawn, weights_shape(problem, self.num_elements), x.dtype)
+        return irreps_array(str(self.irreps_out), contract(problem, weights, x, elements))

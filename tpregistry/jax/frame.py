@@ -59,10 +59,13 @@ class JaxFrame:
         return Observed({name: np.asarray(value, np.float64) for name, value in kept.items()}, tuple(faults))
 
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
-        """Forward; forward and backward; or the pattern of training on forces (dy, then all gradients)."""
+        """Forward; forward and backward; or the pattern of training on forces (dy, then all gradients).
+
+        Where there is no y, forces go through x.
+        """
         arrays = _arrays(operands, dtype, device)
         function = _pattern(kernel, order)
-        inputs = [_graph(operands), *(arrays[name] for name in (*NAMES, "g", "b"))]
+        inputs = [_graph(operands), *(arrays[name] for name in (*NAMES, "g", "a", "b"))]
 
         def once() -> None:
             jax.block_until_ready(function(*inputs))
@@ -118,22 +121,24 @@ def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[st
 
 @lru_cache(maxsize=64)
 def _pattern(kernel: Kernel, order: int) -> Callable[..., Any]:
-    def forward(graph: Any, x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+    def forward(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any) -> Any:
         return _function(kernel, graph)(x, y, w)
 
-    def backward(graph: Any, x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+    def backward(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any) -> Any:
         out, pull = jax.vjp(_function(kernel, graph), x, y, w)
         return out, pull(g)
 
-    def force(graph: Any, x: Any, y: Any, w: Any, g: Any, b: Any) -> Any:
+    def force(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any) -> Any:
         function = _function(kernel, graph)
+        place, cotangent = (1, b) if y.size else (0, a)
 
-        def out_and_dy(x: Any, y: Any, w: Any) -> Any:
-            out, pull = jax.vjp(lambda y: function(x, y, w), y)
+        def out_and_force(*operands: Any) -> Any:
+            before, after = operands[:place], operands[place + 1 :]
+            out, pull = jax.vjp(lambda operand: function(*before, operand, *after), operands[place])
             return out, pull(g)[0]
 
-        found, pull = jax.vjp(out_and_dy, x, y, w)
-        return found, pull((g, b))
+        found, pull = jax.vjp(out_and_force, x, y, w)
+        return found, pull((g, cotangent))
 
     return jax.jit((forward, backward, force)[order])
 

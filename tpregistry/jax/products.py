@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tpregistry import products
 from tpregistry.hosts import host_for
@@ -44,6 +46,13 @@ def irreps_array(irreps: str, array: Array) -> Any:
 
     make: Any = e3nn_jax.IrrepsArray
     return make(irreps, array)
+
+
+def added(parts: Sequence[Any], scales: Sequence[float]) -> Any:
+    """The sum of arrays of irreps, each irrep times a scale."""
+    total: Any = sum(parts[1:], parts[0])
+    every = np.repeat(scales, [item.dim for item in total.irreps]).astype(total.dtype)
+    return irreps_array(str(total.irreps), total.array * every)
 
 
 def gaunt(x: Any, y: Any, in1: Written, in2: Written, out: Written, normalization: str = "component") -> Array:

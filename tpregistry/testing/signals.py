@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tpregistry import products
 from tpregistry.irreps import Irreps
+from tpregistry.many_body import gaunt_many_body
 from tpregistry.problem import Problem
 from tpregistry.testing.zoo import BATCH
 
@@ -23,6 +24,8 @@ def signals(dtype: str = "float32") -> dict[str, Problem]:
         "curl, both parities": products.curl(PARITIES, PARITIES, PARITIES, dtype=dtype),
         "vector signal": products.vector_signal(field, field, products.vector_irreps(2, 3, axial=True), dtype=dtype),
         "vector signal, polar and axial": products.vector_signal(fields, fields, fields, dtype=dtype),
+        "gaunt, three factors": gaunt_many_body("5x0e+5x1o+5x2e+5x3o", "5x0e+5x1o+5x2e", 3, dtype),
+        "gaunt, four factors of some degrees": gaunt_many_body("2x3o+2x1o", "2x2e+2x5o+2x0e", 4, dtype),
         "matrix product": products.matrix_product(NATURAL, NATURAL, "5x0e+5x1o+5x1e+5x4e", dtype=dtype),
         "matrix product, both parities": products.matrix_product(PARITIES, PARITIES, PARITIES, dtype=dtype),
     }

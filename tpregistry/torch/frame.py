@@ -66,7 +66,10 @@ class TorchFrame:
         return Observed({name: _array(value) for name, value in values.items()}, tuple(faults))
 
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
-        """Forward; forward and backward; or the pattern of training on forces (dy with a graph, then all gradients)."""
+        """Forward; forward and backward; or the pattern of training on forces (dy with a graph, then all gradients).
+
+        Where there is no y, forces go through x.
+        """
         tensors = _tensors(operands, dtype, device, order > 0)
         inputs = [tensors[name] for name in NAMES]
         pattern = (_forward, _backward, _force)[order]
@@ -106,8 +109,9 @@ def _backward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: di
 
 def _force(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
     out = function(*inputs)
-    dy = gradients([out], [inputs[1]], [tensors["g"]])
-    gradients([out, *dy], inputs, [tensors["g"], tensors["b"]], create_graph=False)
+    name, cotangent = ("y", "b") if tensors["y"].numel() else ("x", "a")
+    force = gradients([out], [tensors[name]], [tensors["g"]])
+    gradients([out, *force], inputs, [tensors["g"], tensors[cotangent]], create_graph=False)
 
 
 def _evaluate(function: Callable[..., Tensor], tensors: dict[str, Tensor], order: int) -> dict[str, Tensor]:

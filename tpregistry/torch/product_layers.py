@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from tpregistry.signal_layers import INSTEAD, Written, layout, require_reached
+from tpregistry.signal_layers import INSTEAD, Written, complete, layout, require_reached
 from tpregistry.torch.products import Product
 
 Tensor = torch.Tensor
@@ -98,17 +98,14 @@ class CompleteGauntTensorProduct(torch.nn.Module):
     ) -> None:
         """Arguments as of `GauntTensorProduct`; an output has to be reached by one of the two."""
         super().__init__()
+        shares = complete(irreps_in1, irreps_in2, irreps_out, channels, partly=partly)
         self.even, self.odd = (
             kind(irreps_in1, irreps_in2, irreps_out, channels, partly=True) for kind in (GauntTensorProduct, CurlTensorProduct)
         )
         self.irreps_in1, self.irreps_in2, self.irreps_out = self.even.irreps_in1, self.even.irreps_in2, self.even.irreps_out
         self.reached = self.even.reached | self.odd.reached
-        if not partly:
-            outer = self.irreps_in1, self.irreps_in2, self.irreps_out
-            require_reached(type(self).__name__, outer, self.reached)
-        both = self.even.reached & self.odd.reached
-        halves = [torch.full((item.dim,), 0.5**0.5 if item[1:] in both else 1.0) for item in self.irreps_out]
-        self.register_buffer("_scale", torch.cat(halves), persistent=False)
+        parts = [torch.full((item.dim,), share) for item, share in zip(self.irreps_out, shares, strict=True)]
+        self.register_buffer("_scale", torch.cat(parts), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x (..., irreps_in1.dim), y (..., irreps_in2.dim) -> (..., irreps_out.dim)."""
