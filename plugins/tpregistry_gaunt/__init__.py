@@ -77,15 +77,19 @@ class GtpLlvm:
         family="gtp",
         summary="fields multiplied at points of the sphere, compiled by LLVM in one pass (CPU)",
         frameworks=FRAMEWORKS,
-        operations=("gaunt", "curl", "vector_signal"),
+        operations=("gaunt", "gaunt_many_body", "curl", "vector_signal"),
         requires=("llvmlite",),
         uses=("scipy",),
     )
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """float32 and float64 on a CPU."""
-        elsewhere = Reason("TP120", f"gtp-llvm runs on a CPU, not on {device}")
-        return _verdict(self.face.name, problem, (elsewhere,) if device != "cpu" else ())
+        reasons = []
+        if device != "cpu":
+            reasons.append(Reason("TP120", f"gtp-llvm runs on a CPU, not on {device}"))
+        if problem.correlation and framework == "jax":
+            reasons.append(Reason("TP125", "gtp-llvm raises signals to powers in torch only", "gtp-grid does so in JAX"))
+        return _verdict(self.face.name, problem, tuple(reasons))
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel with derivatives of its own; it is compiled when it is called, or in JAX when it is lowered."""

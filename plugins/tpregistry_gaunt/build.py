@@ -32,9 +32,9 @@ def form(problem: Problem) -> Form:
 
 def compiled(problem: Problem, framework: str) -> Kernel:
     """Signals by their values, a block of rows at a time."""
-    from tpregistry_gaunt.llvm.product import build
+    from tpregistry_gaunt.llvm.product import build, build_powers
 
-    return build(problem, form(problem), framework)
+    return build_powers(problem) if problem.correlation else build(problem, form(problem), framework)
 
 
 def as_waves(problem: Problem, device: str, framework: str) -> Kernel:

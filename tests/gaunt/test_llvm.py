@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tpregistry_gaunt.build import form
 from tpregistry_gaunt.llvm.emitter import write
-from tpregistry_gaunt.llvm.fields import Fields
-from tpregistry_gaunt.tables import Tables
+from tpregistry_gaunt.llvm.fields import of_product
 
 from tests.oracle import agree_to_third_order
 from tpregistry import products
@@ -25,7 +24,7 @@ from tpregistry.products import vector_irreps
 
 
 def kernel_of(problem: Problem) -> CompiledPlan:
-    writer = Writer("gtp-llvm", partial(write, Fields(Tables(problem, form(problem)))))
+    writer = Writer("gtp-llvm", partial(write, of_product(problem, form(problem))))
     return CompiledPlan(plan_tensor_product(problem), getattr(torch, problem.dtype), writer)
 
 

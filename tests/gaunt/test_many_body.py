@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tpregistry_gaunt import GtpFourier, GtpGrid
+from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm
 
 import tpregistry
 from tpregistry.frame import frame
@@ -32,7 +32,7 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-@pytest.mark.parametrize("backend", [GtpGrid, GtpFourier, CgLlvm, CgHoist])
+@pytest.mark.parametrize("backend", [GtpGrid, GtpLlvm, GtpFourier, CgLlvm, CgHoist])
 def test_backends_pass_the_gate(backend, name: str) -> None:
     """One grid, and chains of every kind of product; derivatives to order 2."""
     problem = PROBLEMS[name].at(batch=64)
@@ -111,7 +111,7 @@ def test_the_contraction_turns_with_its_input_and_knows_elements() -> None:
     assert sorted(made.state_dict()) == ["gaunt_weight"]
 
 
-@pytest.mark.parametrize("backend", ["gtp-grid", "cg-llvm"])
+@pytest.mark.parametrize("backend", ["gtp-grid", "gtp-llvm", "cg-llvm"])
 def test_forces_through_the_contraction(backend: str) -> None:
     """Second derivatives against those of the definition."""
     made = GauntSymmetricContraction("2x0e+2x1o", "2x0e+2x1o", correlation=3, num_elements=2).double()

@@ -13,8 +13,9 @@ from tpregistry.native.entry import module
 from tpregistry.native.matmul import ROWS, constant, matmul, padded
 from tpregistry.native.text import Text
 from tpregistry.plan import Operand, Plan
-from tpregistry_gaunt.llvm.fields import Fields, Value, program
+from tpregistry_gaunt.llvm.fields import Fields, Value
 from tpregistry_gaunt.llvm.points import Addresses, multiply
+from tpregistry_gaunt.llvm.program import program
 from tpregistry_gaunt.llvm.rows import Rows
 
 MULTIPLICATIONS = 32
@@ -68,8 +69,7 @@ class Block:
     def _encoded(self, rows: Rows, operand: Operand, packed: str) -> dict[Value, str]:
         """The values of an operand that anything asks for."""
         slot, found = self.program.slots.get(operand.name, 0), {}
-        needed = {f for sums in self.program.sums.values() for s in sums.values() for summand in s for f in summand.factors}
-        wanted = sorted(value for name, value in needed if name == operand.name)
+        wanted = sorted(value for name, value in self.program.read if name == operand.name)
         for key, members in self.fields.groups[slot].items():
             of_key = [value for value in wanted if value[0] == key]
             length = self.fields.length(slot, key)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from tpregistry.native.text import Text
-from tpregistry_gaunt.llvm.fields import Program, Summand, Value
+from tpregistry_gaunt.llvm.fields import Value
+from tpregistry_gaunt.llvm.program import Factor, Program, Summand
 
 Addresses = dict[str, dict[Value, str]]
 """Of the values of each operand, all of one length."""
@@ -16,20 +18,26 @@ def multiply(text: Text, program: Program, values: Addresses, count: int, widest
 
     def turn(place: str, _: list[str]) -> list[str]:
         @cache
-        def read(factor: tuple[str, Value]) -> str:
-            return text.load(text.at(values[factor[0]][factor[1]], place), widest)
+        def read(factors: tuple[Factor, ...]) -> str:
+            *before, (operand, value) = factors
+            last = text.load(text.at(values[operand][value], place), widest) if not before else read(factors[-1:])
+            return text.multiply_add(read(tuple(before)), last, None, widest) if before else last
 
         for target, sums in program.sums.items():
             for value, summands in sums.items():
                 total = None
                 for summand in summands:
-                    left, right = map(read, summand.factors)
-                    total = text.multiply_add(_scaled(text, summand, left, widest), right, total, widest)
+                    left, right = _two(text, summand, read, widest)
+                    total = text.multiply_add(left, right, total, widest)
                 text.store(text.at(values[target][value], place), str(total), widest)
         return []
 
     text.loop("0", str(count), widest, turn)
 
 
-def _scaled(text: Text, summand: Summand, vector: str, width: int) -> str:
-    return vector if summand.number == 1 else text.multiply_add(vector, text.constants(summand.number, width), None, width)
+def _two(text: Text, summand: Summand, read: Callable[[tuple[Factor, ...]], str], width: int) -> tuple[str, str]:
+    """What a summand multiplies last: its number and all else, or where that is 1 the last factor and those before."""
+    *before, last = summand.factors
+    if summand.number == 1 and before:
+        return read(tuple(before)), read((last,))
+    return read(summand.factors), text.constants(summand.number, width)
