@@ -56,7 +56,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in (("channels", 128), ("nodes", 200), ("degree", 3), ("last", 2), ("order", 3), ("rounds", 15)):
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--backends", nargs="*", default=["cg-llvm", "auto"], help="of gaunt_many_body, beside gtp-grid")
+    parser.add_argument(
+        "--backends", nargs="*", default=["gtp-llvm", "cg-llvm", "auto"], help="of gaunt_many_body, beside gtp-grid"
+    )
     asked = parser.parse_args()
     x = torch.randn(asked.nodes, asked.channels * (asked.degree + 1) ** 2, requires_grad=True)
     sizes = asked.channels, asked.degree, asked.last, asked.order

@@ -8,7 +8,7 @@ from typing import Any
 
 import e3nn_jax
 import numpy as np
-from tpregistry_gaunt import GtpFourier, GtpGrid, Mtp
+from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, Mtp
 
 from tpregistry import products
 from tpregistry.backend import Kernel
@@ -32,12 +32,14 @@ BACKENDS: dict[str, dict[str, tuple[Any, str]]] = {
     "Gaunt": {
         "gtp-grid": (GtpGrid(), "torch"),
         "gtp-grid, JAX": (GtpGrid(), "jax"),
+        "gtp-llvm": (GtpLlvm(), "torch"),
+        "gtp-llvm, JAX": (GtpLlvm(), "jax"),
         "gtp-fourier": (GtpFourier(), "torch"),
         "cg-llvm": (CgLlvm(), "torch"),
     },
-    "curl": {"gtp-grid": (GtpGrid(), "torch"), "cg-llvm": (CgLlvm(), "torch")},
+    "curl": {"gtp-grid": (GtpGrid(), "torch"), "gtp-llvm": (GtpLlvm(), "torch"), "cg-llvm": (CgLlvm(), "torch")},
     "matrix": {"mtp": (Mtp(), "torch"), "cg-llvm": (CgLlvm(), "torch")},
-    "vector signal": {"gtp-grid": (GtpGrid(), "torch"), "cg-llvm": (CgLlvm(), "torch")},
+    "vector signal": {"gtp-grid": (GtpGrid(), "torch"), "gtp-llvm": (GtpLlvm(), "torch"), "cg-llvm": (CgLlvm(), "torch")},
 }
 
 
@@ -121,5 +123,5 @@ def points(name: str, problem: Problem, degree: int) -> int:
     if name == COMPOSED:
         return (2 * degree + 1) * (4 * degree + 2)
     highest = [max(item.l for item in rep) for rep in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out)]
-    on_points = name.startswith("gtp-grid") and problem.operation in ("gaunt", "curl")
+    on_points = name.startswith(("gtp-grid", "gtp-llvm")) and problem.operation in ("gaunt", "curl")
     return len(half("lebedev", product_degree(*highest, curl=problem.operation == "curl"))) if on_points else 0

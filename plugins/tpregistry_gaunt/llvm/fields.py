@@ -1,6 +1,5 @@
 """A product of fields as a form, of which any part follows from the others: T = sum over points of operands and output.
 
-
 So one kind of sweep serves a product and all its derivatives: encode some operands, multiply at points, decode others.
 """
 
