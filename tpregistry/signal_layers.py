@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ Written = Irreps | str | Any
 INSTEAD = {
     "gaunt": ", or use CompleteGauntTensorProduct or MatrixTensorProduct",
     "curl": ", or use CompleteGauntTensorProduct or MatrixTensorProduct",
+    "vector_signal": ", or use CompleteVectorSignalTensorProduct",
 }
 
 
@@ -51,19 +53,23 @@ def layout(operation: str, in1: Written, in2: Written, out: Written, channels: i
     return Layout(outer, make(*(_signal(operation, rep, copies) for rep in outer)), copies)
 
 
-COMPLETE = {"even": "gaunt", "odd": "curl"}
-"""The halves of a `CompleteGauntTensorProduct`."""
+GAUNT_AND_CURL = {"even": "gaunt", "odd": "curl"}
+VECTORS_AND_SCALARS = {"vector": "vector_signal", "scalar": "gaunt"}
+"""Products of the layers that are sums of two, and what each is called there."""
 
 
-def complete(in1: Written, in2: Written, out: Written, channels: int | None = None, *, partly: bool = False) -> list[float]:
-    """By what a `CompleteGauntTensorProduct` scales each irrep of the sum of its halves: unit variance where both lead there.
+def shares(
+    name: str, operations: Iterable[str], outer: Sequence[Written], channels: int | None = None, *, partly: bool = False
+) -> list[float]:
+    """By what a layer scales each irrep of the sum of its products: unit variance where several of them lead there.
 
     Raises ValueError for outputs that none of them reaches, unless ``partly``.
     """
-    even, odd = (layout(operation, in1, in2, out, channels) for operation in COMPLETE.values())
+    in1, in2, out = outer
+    laid = [layout(operation, in1, in2, out, channels) for operation in operations]
     if not partly:
-        require_reached("CompleteGauntTensorProduct", even.outer, even.reached | odd.reached)
-    return [0.5**0.5 if item[1:] in even.reached & odd.reached else 1.0 for item in even.outer[2]]
+        require_reached(name, laid[0].outer, {kind for one in laid for kind in one.reached})
+    return [max(1, sum(item[1:] in one.reached for one in laid)) ** -0.5 for item in laid[0].outer[2]]
 
 
 def require_reached(name: str, outer: tuple[Irreps, Irreps, Irreps], reached: set[tuple[int, int]], instead: str = "") -> None:

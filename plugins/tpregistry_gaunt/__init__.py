@@ -17,10 +17,14 @@ WORTHWHILE = 8
 
 NEVER_WON = f"pair by pair of irreps, points never won below degree {WORTHWHILE}"
 
+SLOWER = "pair by pair of irreps, waves do what points do, at more of them"
 
-def _verdict(name: str, problem: Problem, further: tuple[Reason, ...] = ()) -> Verdict:
+
+def _verdict(name: str, problem: Problem) -> Verdict:
     """float32 and float64; coefficients must be those of the operation."""
-    reasons = list(further)
+    reasons = []
+    if any(path.rounding != "exact" for path in problem.paths):
+        reasons.append(Reason("TP125", f"{name} knows the exact 3j tensors only, those of the problem are rounded"))
     if problem.dtype not in ("float32", "float64"):
         reasons.append(Reason("TP121", f"{name} computes in float32 and float64, not in {problem.dtype}"))
     if problem.operation not in ("tensor_product", "gaunt_many_body"):
@@ -55,9 +59,7 @@ class GtpGrid:
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """float32 and float64, on any device; no rounded 3j tensors."""
-        rounded = any(path.rounding != "exact" for path in problem.paths)
-        reason = Reason("TP125", "gtp-grid knows the exact 3j tensors only, those of the problem are rounded")
-        verdict = _verdict(self.face.name, problem, (reason,) if rounded else ())
+        verdict = _verdict(self.face.name, problem)
         paths_apart = problem.operation == "tensor_product"
         small = paths_apart and max((max(problem.degrees(path)[:2]) for path in problem.paths), default=0) < WORTHWHILE
         return replace(verdict, on_request=NEVER_WON) if small else verdict
@@ -106,12 +108,13 @@ class GtpFourier:
         family="gtp",
         summary="fields multiplied on a torus, by fast Fourier transforms (portable)",
         frameworks=FRAMEWORKS,
-        operations=("gaunt",),
+        operations=("gaunt", "curl", "tensor_product"),
     )
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
-        """float32 and float64, on any device."""
-        return _verdict(self.face.name, problem)
+        """float32 and float64, on any device; no rounded 3j tensors."""
+        verdict = _verdict(self.face.name, problem)
+        return replace(verdict, on_request=SLOWER) if problem.operation == "tensor_product" else verdict
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel made of the framework's differentiable functions."""

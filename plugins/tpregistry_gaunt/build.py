@@ -11,9 +11,10 @@ from tpregistry_gaunt.exact import ExactKernel
 from tpregistry_gaunt.forms import Curl, Form, Gaunt, Matrices, VectorSignal
 from tpregistry_gaunt.kernel import ValuesKernel
 from tpregistry_gaunt.powers import PowersKernel
-from tpregistry_gaunt.waves import Waves
+from tpregistry_gaunt.waves import CurlWaves, Waves
 
 ON_POINTS = {"gaunt": Gaunt, "curl": Curl, "vector_signal": VectorSignal}
+AS_WAVES = {"gaunt": Waves, "curl": CurlWaves}
 
 
 def on_points(problem: Problem, device: str, framework: str) -> Kernel:
@@ -21,7 +22,7 @@ def on_points(problem: Problem, device: str, framework: str) -> Kernel:
     if problem.correlation:
         return PowersKernel(problem, device, framework)
     if problem.operation == "tensor_product":
-        return ExactKernel(problem, device, framework)
+        return ExactKernel(problem, (Gaunt, Curl), device, framework)
     return ValuesKernel(problem, form(problem), device, framework)
 
 
@@ -38,8 +39,10 @@ def compiled(problem: Problem, framework: str) -> Kernel:
 
 
 def as_waves(problem: Problem, device: str, framework: str) -> Kernel:
-    """Signals by waves on a torus."""
-    return ValuesKernel(problem, Waves(_degrees(problem)), device, framework)
+    """Signals by waves on a torus; a Clebsch-Gordan product pair by pair of irreps."""
+    if problem.operation == "tensor_product":
+        return ExactKernel(problem, (Waves, CurlWaves), device, framework)
+    return ValuesKernel(problem, AS_WAVES[problem.operation](_degrees(problem)), device, framework)
 
 
 def as_matrices(problem: Problem, device: str, framework: str) -> Kernel:

@@ -1,4 +1,4 @@
-"""Clebsch-Gordan products through points of the sphere, exactly: each pair of irreps is a product of fields of one degree.
+"""Clebsch-Gordan products through fields, exactly: each pair of irreps is a product of fields of one degree.
 
 Values give the paths of even l1 + l2 + l3, the curl those of odd ones; dividing by `so3.gaunt` or `so3.curl` leaves the 3j
 tensor. As many products of fields as there are pairs, so this can win at large degrees only.
@@ -6,24 +6,22 @@ tensor. As many products of fields as there are pairs, so this can win at large 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
-from tpregistry.arrays import Array, cut
+from tpregistry.arrays import Array, cut, flat
 from tpregistry.plan import Segment, Term
 from tpregistry.portable import PortableKernel
+from tpregistry.problem import Problem
 from tpregistry.so3 import curl, gaunt, wigner_3j
-from tpregistry.so3.grids import fewest_points
-from tpregistry.so3.harmonics import spherical_harmonics, surface_gradients
+from tpregistry_gaunt.forms import Form
 
-VALUES, BY_BETA, BY_ALPHA = 0, 1, 2
-
-FIELDS = {False: ((1, VALUES, VALUES),), True: ((1, BY_BETA, BY_ALPHA), (-1, BY_ALPHA, BY_BETA))}
-"""Products of fields of x and y that a group sums: values where it is even, r . (grad f x grad g) where it is odd."""
+Degrees = tuple[int, int, int]
+Kind = Callable[[Degrees], Form]
 
 
 class Group(NamedTuple):
@@ -38,40 +36,39 @@ class Group(NamedTuple):
 
 
 class ExactKernel(PortableKernel):
-    """See the module."""
+    """See the module. ``kinds`` are the forms by which fields are multiplied: of Gaunt's product, and of the curl."""
+
+    def __init__(self, problem: Problem, kinds: tuple[Kind, Kind], device: str, framework: str) -> None:
+        self._kinds = kinds
+        super().__init__(problem, device, framework)
 
     def prepare(self, terms: Sequence[Term]) -> None:
-        """Tables of harmonics and slopes of each degree, and of projections for each group."""
-        degree = max((sum(_degrees(term)) for term in terms), default=0)
-        self._points = fewest_points(degree, pairs=True)
-        self._top = max((max(_degrees(term)) for term in terms), default=0)
-        self._harmonics = spherical_harmonics(self._top, self._points.points)
-        slopes = surface_gradients(self._top, self._points.points)
-        self._fields = [
-            tuple(self.arrays.constant(_block(field, l)) for field in (self._harmonics, *slopes)) for l in range(self._top + 1)
-        ]
-        self.engine += f", {len(self._points)} pairs of points ({self._points.kind})"
-
-        def group(number: int) -> tuple[str, str, bool]:
-            x, y = terms[number].factors[:2]
-            return str(x), str(y), sum(_degrees(terms[number])) % 2 == 1
-
-        order = sorted(range(len(terms)), key=group)
-        self._groups = [self._group(terms, list(members)) for _, members in groupby(order, key=group)]
+        """Tables of fields of each degree, and of projections for each group."""
+        degrees = [_degrees(term) for term in terms]
+        first, second, third = (max((each[slot] for each in degrees), default=0) for slot in range(3))
+        self._forms = {odd: self._kinds[odd]((first, second, third)) for odd in sorted({_odd(term) for term in terms})}
+        self._tables = {
+            (odd, l): self.arrays.constant(flat(form.encoder(l, l)))
+            for odd, form in self._forms.items()
+            for l in {l for each in degrees for l in each[:2]}
+        }
+        self.engine += "".join(f", {form}" for form in self._forms.values())
+        order = sorted(range(len(terms)), key=lambda number: _reads(terms[number]))
+        self._groups = [self._group(terms, list(members)) for _, members in groupby(order, key=lambda n: _reads(terms[n]))]
 
     def _group(self, terms: Sequence[Term], numbers: list[int]) -> Group:
         first = terms[numbers[0]]
         table = np.concatenate([self._projection(terms[number]) for number in numbers], axis=1)
         widths = [terms[number].coefficients.shape[2] for number in numbers]
-        odd = sum(_degrees(first)) % 2 == 1
-        return Group(first.factors[0], first.factors[1], odd, self.arrays.constant(table), numbers, widths)
+        return Group(first.factors[0], first.factors[1], _odd(first), self.arrays.constant(table), numbers, widths)
 
     def _projection(self, term: Term) -> np.ndarray:
-        """Quadrature with the harmonics of the output, by what the path's coefficient is of the field's own."""
+        """That of the field, by what the path's coefficient is of the field's own; rows are values, columns components."""
         degrees = _degrees(term)
-        own = curl(*degrees) if sum(degrees) % 2 else gaunt(*degrees)
+        own = curl(*degrees) if _odd(term) else gaunt(*degrees)
         wanted = float((term.coefficients * wigner_3j(*degrees)).sum())
-        return wanted / own * (_block(self._harmonics, degrees[2]) * self._points.weights).T
+        table = self._forms[_odd(term)].decoder(degrees[2], degrees[2])
+        return wanted / own * table.reshape(-1, table.shape[-1])
 
     def products(self, x: Array, y: Array) -> list[Array]:
         """See `PortableKernel.products`."""
@@ -79,24 +76,35 @@ class ExactKernel(PortableKernel):
         operands = {"x": x, "y": y}
 
         @cache
-        def field(segment: Segment, kind: int) -> Array:
-            return self.read(segment, operands[segment.operand]) @ self._fields[segment.shape[-1] // 2][kind]
+        def field(segment: Segment, odd: bool) -> Array:
+            rows = self.read(segment, operands[segment.operand]) @ self._tables[odd, segment.shape[-1] // 2]
+            return self._forms[odd].values(self.arrays, rows)
 
         for group in self._groups:
-            values = sum(sign * self._together(group, field(group.x, a), field(group.y, b)) for sign, a, b in FIELDS[group.odd])
-            found |= dict(zip(group.numbers, cut(values @ group.table, group.widths), strict=True))
+            rows = self._projected(group, field(group.x, group.odd), field(group.y, group.odd))
+            found |= dict(zip(group.numbers, cut(rows, group.widths), strict=True))
         return [found[number] for number in range(len(found))]
 
-    def _together(self, group: Group, f: Array, g: Array) -> Array:
-        """Products at points, of each copy with its like or of all with all."""
-        return f * g if group.x.channels == group.y.channels else f[:, :, None] * g[:, None]
+    def _projected(self, group: Group, f: Array, g: Array) -> Array:
+        """Products of fields, of each copy with its like or of all with all, on the harmonics of all outputs."""
+        form = self._forms[group.odd]
+        alike = group.x.channels == group.y.channels
+        values = form.multiply(f, g) if alike else form.multiply(f[:, :, None], g[:, None])
+        copies, rest = values.shape[1 : 2 if alike else 3], values.shape[2 if alike else 3 :]
+        rows = form.rows(self.arrays, values.reshape(len(values), int(np.prod(copies)), *rest)) @ group.table
+        return rows.reshape(len(values), *copies, rows.shape[-1])
 
 
-def _degrees(term: Term) -> tuple[int, int, int]:
+def _degrees(term: Term) -> Degrees:
     l1, l2, l3 = (size // 2 for size in term.coefficients.shape)
     return l1, l2, l3
 
 
-def _block(table: np.ndarray, degree: int) -> np.ndarray:
-    """Rows of one degree, shape (2 degree + 1, points)."""
-    return table[:, degree**2 : (degree + 1) ** 2].T
+def _odd(term: Term) -> bool:
+    return sum(_degrees(term)) % 2 == 1
+
+
+def _reads(term: Term) -> tuple[str, str, bool]:
+    """What terms of a group have in common."""
+    x, y = term.factors[:2]
+    return str(x), str(y), _odd(term)

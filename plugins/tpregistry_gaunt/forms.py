@@ -117,11 +117,7 @@ class Curl(Gaunt):
 class VectorSignal(Gaunt):
     """Fields of vectors by three components; the product is the vector product at each point."""
 
-    structure = tuple(
-        (s, a, b, sign)
-        for sign, first, second in ((1, NEXT, LAST), (-1, LAST, NEXT))
-        for s, a, b in zip(range(3), first.tolist(), second.tolist(), strict=True)
-    )
+    structure = tuple((s, (s + n) % 3, (s - n) % 3, n) for n in (1, -1) for s in range(3))
 
     def __init__(self, degrees: tuple[int, int, int]) -> None:
         super().__init__(degrees)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tpregistry.arrays import Array, Arrays
 from tpregistry.irreps import MulIrrep
@@ -13,12 +16,21 @@ from tpregistry_gaunt.forms import Form, Key, Table
 class Waves(Form):
     """Values at as many points of the torus as the product has waves; only waves of v >= 0 are kept, for fields are real."""
 
+    fields: tuple[int, ...] = ()
+    """Axes of the fields that stand for an operand."""
+
     def __init__(self, degrees: tuple[int, int, int]) -> None:
         self._last = degrees[2]
         self._degree = max(degrees[:2])
         self._band = degrees[0] + degrees[1]
         self._points = even(2 * self._band + 1)
-        self._encoder, self._decoder = _halved_encoder(self._degree), _halved_decoder(degrees[2], self._band, self._points)
+        self._encoder, self._decoder = self._encoded(), self._decoded()
+
+    def _encoded(self) -> Table:
+        return _halved(encoder(self._degree))
+
+    def _decoded(self) -> Table:
+        return _halved_decoder(decoder(self._last, self._band), self._points)
 
     def __str__(self) -> str:
         return f"FFT of {self._points} x {self._points}"
@@ -38,15 +50,38 @@ class Waves(Form):
     def values(self, arrays: Arrays, rows: Array) -> Array:
         """See `Form.values`."""
         degree = self._degree
-        parts = rows.reshape(*rows.shape[:-1], 2, 2 * degree + 1, degree + 1)
-        waves = parts[:, :, 0] + 1j * parts[:, :, 1]
-        gap = arrays.zeros(waves, waves.shape[1], self._points - 2 * degree - 1, degree + 1)
-        return arrays.to_torus(arrays.beside([waves[:, :, : degree + 1], gap, waves[:, :, degree + 1 :]], axis=-2), self._points)
+        parts = rows.reshape(*rows.shape[:-1], *self.fields, 2, 2 * degree + 1, degree + 1)
+        waves = parts[..., 0, :, :] + 1j * parts[..., 1, :, :]
+        gap = arrays.zeros(waves, *waves.shape[1:-2], self._points - 2 * degree - 1, degree + 1)
+        return arrays.to_torus(
+            arrays.beside([waves[..., : degree + 1, :], gap, waves[..., degree + 1 :, :]], axis=-2), self._points
+        )
 
     def rows(self, arrays: Arrays, values: Array) -> Array:
         """See `Form.rows`."""
         waves = arrays.from_torus(values)[..., : min(self._last, self._band) + 1]
         return super().rows(arrays, arrays.beside([waves.real, waves.imag]))
+
+
+class CurlWaves(Waves):
+    """Waves of the two slopes, d/dbeta and d/dalpha: the curl is ``(f_beta g_alpha - f_alpha g_beta) / sin(beta)``.
+
+    The sine is that of the sphere's measure too, so it drops out of the projection, which stays exact.
+    """
+
+    sign = -1
+    fields = (2,)
+
+    def _encoded(self) -> Table:
+        table, waves = encoder(self._degree), 1j * np.arange(-self._degree, self._degree + 1)
+        return _halved(np.stack([waves[:, None] * table, waves * table], axis=1))
+
+    def _decoded(self) -> Table:
+        return _halved_decoder(decoder(self._last, self._band, over_sine=True), self._points)
+
+    def multiply(self, f: Array, g: Array) -> Array:
+        """See `Form.multiply`."""
+        return f[..., 0, :, :] * g[..., 1, :, :] - f[..., 1, :, :] * g[..., 0, :, :]
 
 
 def even(number: int) -> int:
@@ -63,18 +98,18 @@ def _rest(number: int) -> int:
     return number
 
 
-def _halved_encoder(degree: int) -> Table:
-    """Shape ((degree + 1)^2, 2, 2 degree + 1, degree + 1): real and imaginary part, u in FFT order, v >= 0."""
-    table = np.fft.ifftshift(encoder(degree), axes=1)[:, :, degree:]
-    return np.stack([table.real, table.imag], axis=1)
+def _halved(table: NDArray[np.complex128]) -> Table:
+    """From harmonics, u, v to harmonics, real and imaginary part, u in FFT order, v >= 0."""
+    kept = np.fft.ifftshift(table, axes=-2)[..., table.shape[-1] // 2 :]
+    return np.stack([kept.real, kept.imag], axis=-3)
 
 
-def _halved_decoder(degree: int, band: int, points: int) -> Table:
+def _halved_decoder(full: NDArray[np.complex128], points: int) -> Table:
     """Shape (points, 2 (v + 1), (degree + 1)^2): rows u in FFT order, real parts of all v beside imaginary ones.
 
     A real field's waves of v < 0 are conjugates of those of v > 0, which count twice.
     """
-    full = decoder(degree, band)
+    band, degree = len(full) // 2, isqrt(full.shape[-1]) - 1
     table = np.zeros((points, *full.shape[1:]), np.complex128)
     table[np.arange(-band, band + 1)] = full
     last = min(degree, band)

@@ -9,9 +9,11 @@ from e3nn import o3
 
 import tpregistry
 from tpregistry import products
+from tpregistry.irreps import Irreps
 from tpregistry.so3 import irreps_matrix
 from tpregistry.torch import (
     CompleteGauntTensorProduct,
+    CompleteVectorSignalTensorProduct,
     CurlTensorProduct,
     GauntTensorProduct,
     MatrixTensorProduct,
@@ -25,6 +27,7 @@ LAYERS = [
     GauntTensorProduct,
     CurlTensorProduct,
     CompleteGauntTensorProduct,
+    CompleteVectorSignalTensorProduct,
     VectorSignalTensorProduct,
     MatrixTensorProduct,
 ]
@@ -80,6 +83,50 @@ def test_outputs_that_no_path_reaches_are_named() -> None:
     assert CompleteGauntTensorProduct("1o", "1o", "0e+1e")(torch.ones(2, 3), torch.ones(2, 3)).shape == (2, 4)
     with pytest.raises(ValueError, match="CompleteGauntTensorProduct of 1x1o and 1x1o never gives 1x3o"):
         CompleteGauntTensorProduct("1o", "1o", "0e+3o")
+    with pytest.raises(ValueError, match=r"VectorSignalTensorProduct of 1x0e and 1x0e never gives 1x0e: .*CompleteVectorSignal"):
+        VectorSignalTensorProduct("0e", "0e", "0e")
+    assert CompleteVectorSignalTensorProduct("0e", "0e", "0e")(torch.ones(2, 1), torch.ones(2, 1)).abs().min() > 0
+
+
+DEGREES = (12, 13, 14)
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+@pytest.mark.parametrize("backend", ["gtp-grid", "gtp-fourier"])
+def test_functions_know_degrees_beyond_those_of_e3nn(degree: int, backend: str) -> None:
+    """e3nn's 3j tensors end at degree 11: against the definition, and turned with the inputs."""
+    signal, turn = f"0e+1o+{degree}{'eo'[degree % 2]}", np.array([0.5, -1.2, 0.3])
+    out = f"0e+1o+{degree}{'eo'[degree % 2]}+{2 * degree}e"
+    x, y = (torch.randn(3, 2 * degree + 5, dtype=torch.float64) for _ in range(2))
+    matrices = [torch.from_numpy(irreps_matrix(Irreps.parse(rep), turn, inversion=True)) for rep in (signal, out)]
+    with tpregistry.use(backend="off"):
+        expected = gaunt(x, y, signal, signal, out)
+    with tpregistry.use(backend=backend):
+        found = gaunt(x, y, signal, signal, out)
+        turned = gaunt(x @ matrices[0].T, y @ matrices[0].T, signal, signal, out)
+    assert expected.abs().min() > 0
+    assert torch.allclose(found, expected, atol=1e-11)
+    assert torch.allclose(turned, expected @ matrices[1].T, atol=1e-9)
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_know_degrees_beyond_those_of_e3nn(kind, degree: int) -> None:
+    """Forward and forces through each layer, whose odd products give the pseudo irrep of the degree."""
+    pseudo = kind is CurlTensorProduct
+    irreps, out = f"2x1o+2x{degree}{'eo'[degree % 2]}", f"2x{degree}{'eo'[(degree + pseudo) % 2]}"
+    made = kind("2x0e+" + irreps, irreps, out).double()
+    x, y = (torch.randn(2, o3.Irreps(rep).dim, dtype=torch.float64, requires_grad=True) for rep in ("2x0e+" + irreps, irreps))
+
+    def forces(name: str) -> list[torch.Tensor]:
+        with tpregistry.use(backend=name):
+            z = made(x, y)
+            return [z, *torch.autograd.grad(z.square().sum(), (x, y))]
+
+    family = "mtp" if kind is MatrixTensorProduct else "gtp"
+    for found, expected in zip(forces(family), forces("off"), strict=True):
+        assert expected.abs().max() > 0
+        assert torch.allclose(found, expected, atol=1e-10)
 
 
 def test_a_checkpoint_of_one_layer_is_none_of_another() -> None:

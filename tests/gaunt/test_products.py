@@ -36,7 +36,7 @@ PRODUCTS = {
 CASES = [(operation, irreps) for operation, found in PRODUCTS.items() for irreps in found]
 BACKENDS = {
     "gaunt": [GtpGrid, GtpLlvm, GtpFourier, CgLlvm, CgHoist],
-    "curl": [GtpGrid, GtpLlvm, CgLlvm, CgDense],
+    "curl": [GtpGrid, GtpLlvm, GtpFourier, CgLlvm, CgDense],
     "vector_signal": [GtpGrid, GtpLlvm, CgLlvm],
     "matrix_product": [Mtp, CgLlvm],
 }
@@ -63,20 +63,23 @@ ZOO = {name: problem for name, problem in zoo("float64").items() if "rounded" no
 EXACT = [name for name in ZOO if not name.startswith("real") or "inner" in name]
 
 
+@pytest.mark.parametrize("backend", [GtpGrid, GtpFourier])
 @pytest.mark.parametrize("name", EXACT)
-def test_clebsch_gordan_products_through_points_pass_the_gate(name: str) -> None:
-    gated(GtpGrid(), ZOO[name])
+def test_clebsch_gordan_products_through_fields_pass_the_gate(name: str, backend) -> None:
+    """At points of the sphere, and as waves on a torus."""
+    gated(backend(), ZOO[name])
 
 
 def test_where_points_never_win_they_are_tried_on_request_only() -> None:
     usual, high = ZOO["outputs shared by paths"], ZOO["degree 8"]
     assert "below degree 8" in GtpGrid().supports(usual, "cpu").on_request
     assert not GtpGrid().supports(high, "cpu").on_request
+    assert GtpFourier().supports(high, "cpu").on_request
     (resolution,) = tpregistry.explain(usual)
     assert "gtp-grid" not in resolution.foresee(may_measure=True).order
     with tpregistry.use(backend="gtp"):
         (resolution,) = tpregistry.explain(usual)
-        assert resolution.foresee(may_measure=True).order == ("gtp-grid",)
+        assert set(resolution.foresee(may_measure=True).order) == {"gtp-grid", "gtp-fourier"}
 
 
 def run(problem: Problem, backend=None):

@@ -1,5 +1,7 @@
 """Products of signals in JAX: every backend through the gate, and as functions."""
 
+from functools import partial
+
 import e3nn_jax
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ from tpregistry.hosts import host_for
 from tpregistry.jax import gaunt, gaunt_many_body, product
 from tpregistry.many_body import gaunt_many_body as gaunt_many_body_problem
 from tpregistry.problem import Problem
-from tpregistry.signal_layers import complete
+from tpregistry.signal_layers import shares
 from tpregistry.store import Outcome
 from tpregistry.testing.conformance import examine
 from tpregistry.torch import GauntSymmetricContraction as TorchContraction
@@ -57,34 +59,33 @@ def test_leading_dimensions_are_broadcast() -> None:
         product(PROBLEMS["gaunt"], x, y[:, :17])
 
 
+SUMS = {"CompleteGauntTensorProduct": {"even", "odd"}, "CompleteVectorSignalTensorProduct": {"vector", "scalar"}}
 IN1, IN2, OUT = "4x0e+3x1o", "2x0e+1o+1e", "3x0e+2x1o"
 
 
 def flax_layer(operation: str, out: str, x, y):
     """Weights, and the layer as a function of them and its operands."""
-    from tpregistry.jax.flax import CompleteGauntTensorProduct, SignalTensorProduct
+    from tpregistry.jax import flax
 
-    layer = (
-        CompleteGauntTensorProduct(out, channels=3) if operation == "complete" else SignalTensorProduct(operation, out, channels=3)
-    )
+    made = getattr(flax, operation) if operation in SUMS else partial(flax.SignalTensorProduct, operation)
+    layer = made(out, channels=3)
     weights = layer.init(jax.random.key(2), x, y)
-    names = {"complete": {"even", "odd"}}.get(operation, {f"{operation}_{name}" for name in ("in1", "in2", "out")})
+    names = SUMS.get(operation, {f"{operation}_{name}" for name in ("in1", "in2", "out")})
     assert set(weights["params"]) == names
     return weights, layer.apply
 
 
 def equinox_layer(operation: str, out: str, x, y):
     """The same in equinox, where a layer is its weights."""
-    from tpregistry.jax.equinox import CompleteGauntTensorProduct, SignalTensorProduct
+    from tpregistry.jax import equinox
 
-    if operation == "complete":
-        layer = CompleteGauntTensorProduct(IN1, IN2, out, channels=3, key=jax.random.key(2))
-    else:
-        layer = SignalTensorProduct(operation, IN1, IN2, out, channels=3, key=jax.random.key(2))
+    options = {"channels": 3, "key": jax.random.key(2)}
+    made = getattr(equinox, operation) if operation in SUMS else partial(equinox.SignalTensorProduct, operation)
+    layer = made(IN1, IN2, out, **options)
     return layer, type(layer).__call__
 
 
-@pytest.mark.parametrize("operation", ["gaunt", "curl", "complete", "vector_signal", "matrix_product"])
+@pytest.mark.parametrize("operation", ["gaunt", "curl", "vector_signal", "matrix_product", *SUMS])
 @pytest.mark.parametrize("make", [flax_layer, equinox_layer])
 def test_layers_turn_with_their_inputs_and_train(operation: str, make) -> None:
     out = "2x1o" if operation == "curl" else OUT
@@ -102,12 +103,16 @@ def test_layers_turn_with_their_inputs_and_train(operation: str, make) -> None:
 
 @pytest.mark.parametrize("make", [flax_layer, equinox_layer])
 def test_the_complete_layer_reaches_what_one_of_its_halves_does(make) -> None:
-    """The vector product of vectors, which Gaunt's product lacks; two halves that reach an irrep give half of its variance each."""
+    """And names what none does."""
     x, y = e3nn_jax.IrrepsArray(IN1, jnp.ones((2, 13))), e3nn_jax.IrrepsArray(IN2, jnp.ones((2, 8)))
-    assert complete("1o", "1o", "0e+1e") == [1.0, 1.0]
-    assert complete(IN1, IN2, "0e+1e") == [1.0, 0.5**0.5]
     with tpregistry.use(backend="off"), pytest.raises(ValueError, match=r"of 4x0e.3x1o and 2x0e.1x1o.1x1e never gives 1x3o"):
-        make("complete", "1x3o", x, y)
+        make("CompleteGauntTensorProduct", "1x3o", x, y)
+
+
+def test_products_that_reach_an_irrep_together_give_half_of_its_variance_each() -> None:
+    assert shares("", ("gaunt", "curl"), ("1o", "1o", "0e+1e")) == [1.0, 1.0]
+    assert shares("", ("gaunt", "curl"), (IN1, IN2, "0e+1e")) == [1.0, 0.5**0.5]
+    assert shares("", ("vector_signal", "gaunt"), ("0e", "0e", "0e")) == [1.0]
 
 
 def test_layers_name_outputs_that_no_path_reaches() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import e3nn_jax
 import equinox as eqx
@@ -13,7 +13,7 @@ from tpregistry.jax.many_body import contract, contraction, weights_shape
 from tpregistry.jax.products import added, irreps_array, product
 from tpregistry.many_body import wanted
 from tpregistry.problem import Problem
-from tpregistry.signal_layers import COMPLETE, INSTEAD, Written, complete, layout, require_reached
+from tpregistry.signal_layers import GAUNT_AND_CURL, INSTEAD, VECTORS_AND_SCALARS, Written, layout, require_reached, shares
 
 
 class SignalTensorProduct(eqx.Module):
@@ -58,23 +58,31 @@ class SignalTensorProduct(eqx.Module):
 class CompleteGauntTensorProduct(eqx.Module):
     """Gaunt's product plus the curl, each with linear maps of its own, as the layer of `tpregistry.torch`."""
 
-    even: SignalTensorProduct
-    odd: SignalTensorProduct
+    operations: ClassVar[dict[str, str]] = GAUNT_AND_CURL
+
+    parts: dict[str, SignalTensorProduct]
     shares: tuple[float, ...] = eqx.field(static=True)
 
     def __init__(
         self, irreps_in1: Written, irreps_in2: Written, irreps_out: Written, channels: int | None = None, *, key: Any
     ) -> None:
         """Raises ValueError for outputs that none of them reaches."""
-        self.shares = tuple(complete(irreps_in1, irreps_in2, irreps_out, channels))
-        self.even, self.odd = (
-            SignalTensorProduct(operation, irreps_in1, irreps_in2, irreps_out, channels, key=each, partly=True)
-            for operation, each in zip(COMPLETE.values(), jax.random.split(key), strict=True)
-        )
+        outer, kinds = (irreps_in1, irreps_in2, irreps_out), self.operations
+        self.shares = tuple(shares(type(self).__name__, kinds.values(), outer, channels))
+        keys = dict(zip(kinds, jax.random.split(key, len(kinds)), strict=True))
+        self.parts = {
+            name: SignalTensorProduct(kind, *outer, channels, key=keys[name], partly=True) for name, kind in kinds.items()
+        }
 
     def __call__(self, x: Any, y: Any) -> Any:
         """x (..., irreps_in1), y (..., irreps_in2) -> (..., irreps_out)."""
-        return added([self.even(x, y), self.odd(x, y)], self.shares)
+        return added([part(x, y) for part in self.parts.values()], self.shares)
+
+
+class CompleteVectorSignalTensorProduct(CompleteGauntTensorProduct):
+    """Fields of vectors plus fields of scalars, as the layer of `tpregistry.torch`; otherwise as `CompleteGauntTensorProduct`."""
+
+    operations: ClassVar[dict[str, str]] = VECTORS_AND_SCALARS
 
 
 class GauntSymmetricContraction(eqx.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import e3nn_jax
 import flax.linen as nn
@@ -10,7 +10,7 @@ from e3nn_jax.flax import Linear
 
 from tpregistry.jax.many_body import contract, contraction, weights_shape
 from tpregistry.jax.products import added, irreps_array, product
-from tpregistry.signal_layers import COMPLETE, INSTEAD, Written, complete, layout, require_reached
+from tpregistry.signal_layers import GAUNT_AND_CURL, INSTEAD, VECTORS_AND_SCALARS, Written, layout, require_reached, shares
 
 
 class SignalTensorProduct(nn.Module):
@@ -46,18 +46,27 @@ class CompleteGauntTensorProduct(nn.Module):
     Raises ValueError for outputs that none of them reaches.
     """
 
+    operations: ClassVar[dict[str, str]] = GAUNT_AND_CURL
+
     irreps_out: Written
     channels: int | None = None
 
     @nn.compact
     def __call__(self, x: Any, y: Any) -> Any:
         """x (..., irreps), y (..., irreps) -> (..., irreps_out)."""
-        shares = complete(x.irreps, y.irreps, self.irreps_out, self.channels)
-        halves = [
+        outer = x.irreps, y.irreps, self.irreps_out
+        scales = shares(type(self).__name__, self.operations.values(), outer, self.channels)
+        parts = [
             SignalTensorProduct(operation, self.irreps_out, self.channels, partly=True, name=name)(x, y)
-            for name, operation in COMPLETE.items()
+            for name, operation in self.operations.items()
         ]
-        return added(halves, shares)
+        return added(parts, scales)
+
+
+class CompleteVectorSignalTensorProduct(CompleteGauntTensorProduct):
+    """Fields of vectors plus fields of scalars, as the layer of `tpregistry.torch`; otherwise as `CompleteGauntTensorProduct`."""
+
+    operations: ClassVar[dict[str, str]] = VECTORS_AND_SCALARS
 
 
 class GauntSymmetricContraction(nn.Module):

@@ -13,6 +13,9 @@ import numpy as np
 from tpregistry.so3.clebsch_gordan import Array, wigner_3j
 from tpregistry.so3.symbols import gaunt
 
+LARGEST = 2**27
+"""Numbers that a step between may hold: with no more than an operand, numpy contracts three at a time, in minutes at degree 12."""
+
 
 def matrix_basis(size: int, degree: int) -> Array:
     """What an irrep is among matrices on that of degree ``size``: shape (2 size + 1, 2 size + 1, 2 degree + 1), orthonormal."""
@@ -42,5 +45,5 @@ def vector_coupling(degrees: tuple[int, int, int], j: tuple[int, int, int]) -> f
         return 0.0
     bases = [vector_basis(degree, total) for degree, total in zip(degrees, j, strict=True)]
     scalars, crossed = gaunt(l1, l2, l3) * wigner_3j(l1, l2, l3), sqrt(6) * wigner_3j(1, 1, 1)
-    value = np.einsum("aui,bvj,cwk,abc,uvw,ijk", *bases, scalars, crossed, wigner_3j(j1, j2, j3), optimize="optimal")
+    value = np.einsum("aui,bvj,cwk,abc,uvw,ijk", *bases, scalars, crossed, wigner_3j(j1, j2, j3), optimize=("optimal", LARGEST))
     return float(value) if abs(value) > 1e-13 else 0.0

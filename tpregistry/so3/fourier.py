@@ -30,13 +30,14 @@ def encoder(degree: int) -> Complex:
 
 
 @cache
-def decoder(degree: int, band: int) -> Complex:
+def decoder(degree: int, band: int, over_sine: bool = False) -> Complex:
     """Projections of waves |u|, |v| <= band on harmonics: shape (2 band + 1, 2 band + 1, (degree + 1)^2).
 
-    The integral over the sphere of exp(i (u beta + v alpha)) Y, from that of exp(i w beta) sin(beta) over (0, pi).
+    The integral over the sphere of exp(i (u beta + v alpha)) Y, from that of exp(i w beta) sin(beta) over (0, pi). ``over_sine``:
+    of waves divided by sin(beta), as in the curl of two sums of waves.
     """
     polar, waves = _polar(degree), np.arange(-band, band + 1)
-    integrals = _sine_integral(waves[:, None] + np.arange(-degree, degree + 1))
+    integrals = (_integral if over_sine else _sine_integral)(waves[:, None] + np.arange(-degree, degree + 1))
     table = np.zeros((2 * band + 1, 2 * band + 1, (degree + 1) ** 2), np.complex128)
     for l in range(degree + 1):
         for m in range(-l, l + 1):
@@ -65,3 +66,9 @@ def _sine_integral(w: NDArray[np.int64]) -> Complex:
     """The integral of exp(i w b) sin(b) over (0, pi): 2 / (1 - w^2) for even w, 0 for odd ones but +-i pi / 2 at +-1."""
     even = np.where(w % 2 == 0, 2.0 / np.where(w % 2 == 0, 1 - w * w, 1), 0.0)
     return even + 0.5j * pi * (np.where(w == 1, 1, 0) - np.where(w == -1, 1, 0))
+
+
+def _integral(w: NDArray[np.int64]) -> Complex:
+    """The integral of exp(i w b) over (0, pi): pi at 0, 2 i / w for odd w, 0 for other even ones."""
+    odd = w % 2 == 1
+    return np.where(odd, 2j / np.where(odd, w, 1), np.where(w == 0, pi, 0.0))

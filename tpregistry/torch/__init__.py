@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from tpregistry.torch.many_body import GauntSymmetricContraction as GauntSymmetricContraction
     from tpregistry.torch.many_body import gaunt_many_body as gaunt_many_body
     from tpregistry.torch.product_layers import CompleteGauntTensorProduct as CompleteGauntTensorProduct
+    from tpregistry.torch.product_layers import CompleteVectorSignalTensorProduct as CompleteVectorSignalTensorProduct
     from tpregistry.torch.product_layers import CurlTensorProduct as CurlTensorProduct
     from tpregistry.torch.product_layers import GauntTensorProduct as GauntTensorProduct
     from tpregistry.torch.product_layers import MatrixTensorProduct as MatrixTensorProduct
@@ -23,6 +24,7 @@ _NAMES = {
     "many_body": ("GauntSymmetricContraction", "gaunt_many_body"),
     "product_layers": (
         "CompleteGauntTensorProduct",
+        "CompleteVectorSignalTensorProduct",
         "CurlTensorProduct",
         "GauntTensorProduct",
         "MatrixTensorProduct",
@@ -33,6 +35,7 @@ _NAMES = {
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = [
     "CompleteGauntTensorProduct",
+    "CompleteVectorSignalTensorProduct",
     "CurlTensorProduct",
     "GauntSymmetricContraction",
     "GauntTensorProduct",

@@ -7,9 +7,11 @@ initialisation where inputs have. Irreps are written as e3nn users do, in any or
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
-from tpregistry.signal_layers import INSTEAD, Written, complete, layout, require_reached
+from tpregistry.signal_layers import GAUNT_AND_CURL, INSTEAD, VECTORS_AND_SCALARS, Written, layout, require_reached, shares
 from tpregistry.torch.products import Product
 
 Tensor = torch.Tensor
@@ -87,26 +89,49 @@ class VectorSignalTensorProduct(_SignalLayer):
     operation = "vector_signal"
 
 
-class CompleteGauntTensorProduct(torch.nn.Module):
+_KINDS = {kind.operation: kind for kind in (GauntTensorProduct, CurlTensorProduct, MatrixTensorProduct, VectorSignalTensorProduct)}
+
+
+class _SumLayer(torch.nn.Module):
+    """Products of several kinds, each with linear maps of its own, added."""
+
+    operations: ClassVar[dict[str, str]] = {}
+    _scale: Tensor
+
+    def __init__(
+        self, irreps_in1: Written, irreps_in2: Written, irreps_out: Written, channels: int | None = None, *, partly: bool = False
+    ) -> None:
+        """Arguments as of `GauntTensorProduct`; an output has to be reached by one of the products."""
+        super().__init__()
+        outer, kinds = (irreps_in1, irreps_in2, irreps_out), self.operations
+        found = shares(type(self).__name__, kinds.values(), outer, channels, partly=partly)
+        made = {name: _KINDS[operation](*outer, channels, partly=True) for name, operation in kinds.items()}
+        for name, layer in made.items():
+            self.add_module(name, layer)
+        first = next(iter(made.values()))
+        self.irreps_in1, self.irreps_in2, self.irreps_out = first.irreps_in1, first.irreps_in2, first.irreps_out
+        self.reached = {kind for layer in made.values() for kind in layer.reached}
+        parts = [torch.full((item.dim,), share) for item, share in zip(self.irreps_out, found, strict=True)]
+        self.register_buffer("_scale", torch.cat(parts), persistent=False)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x (..., irreps_in1.dim), y (..., irreps_in2.dim) -> (..., irreps_out.dim)."""
+        return self._scale * sum(getattr(self, name)(x, y) for name in self.operations)
+
+
+class CompleteGauntTensorProduct(_SumLayer):
     """Gaunt's product plus the curl, each with linear maps of its own: every triple of irreps that couples at all.
 
     With as many channels as degrees it is as expressive as the Clebsch-Gordan product (to L = 5, see `tpregistry.expressivity`).
     """
 
-    def __init__(
-        self, irreps_in1: Written, irreps_in2: Written, irreps_out: Written, channels: int | None = None, *, partly: bool = False
-    ) -> None:
-        """Arguments as of `GauntTensorProduct`; an output has to be reached by one of the two."""
-        super().__init__()
-        shares = complete(irreps_in1, irreps_in2, irreps_out, channels, partly=partly)
-        self.even, self.odd = (
-            kind(irreps_in1, irreps_in2, irreps_out, channels, partly=True) for kind in (GauntTensorProduct, CurlTensorProduct)
-        )
-        self.irreps_in1, self.irreps_in2, self.irreps_out = self.even.irreps_in1, self.even.irreps_in2, self.even.irreps_out
-        self.reached = self.even.reached | self.odd.reached
-        parts = [torch.full((item.dim,), share) for item, share in zip(self.irreps_out, shares, strict=True)]
-        self.register_buffer("_scale", torch.cat(parts), persistent=False)
+    operations = GAUNT_AND_CURL
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x (..., irreps_in1.dim), y (..., irreps_in2.dim) -> (..., irreps_out.dim)."""
-        return self._scale * (self.even(x, y) + self.odd(x, y))
+
+class CompleteVectorSignalTensorProduct(_SumLayer):
+    """Fields of vectors and, beside them, fields of scalars: every triple, also (0, 0, 0), which the vector product lacks.
+
+    As the fields of "The Price of Freedom" in MACE, which have such a channel. Linear maps of either are its own.
+    """
+
+    operations = VECTORS_AND_SCALARS
