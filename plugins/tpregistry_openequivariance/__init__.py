@@ -15,13 +15,14 @@ TESTED = ("0.7",)
 
 
 class Openequivariance:
-    """Products of one mode, `uvu` or `uvw`, all paths weighted, on NVIDIA and AMD GPUs."""
+    """Products of one mode, `uvu` or `uvw`, all paths weighted, and their convolutions, on NVIDIA and AMD GPUs."""
 
     face = Face(
         name="openequivariance",
         family="openequivariance",
         summary="CUDA and HIP kernels generated for the problem; uvu or uvw, all paths weighted",
         frameworks=("torch",),
+        operations=("tensor_product", "tensor_product_conv"),
         requires=("torch", "openequivariance"),
         licence="BSD-3-Clause",
     )

@@ -13,7 +13,7 @@ NAME = "openequivariance"
 
 def reasons(problem: Problem, device: str) -> tuple[Reason, ...]:
     """All of them."""
-    return (*_place(problem, device), *_paths(problem), *_pieces(problem), *_roundings(problem))
+    return (*_place(problem, device), *_paths(problem), *_pieces(problem), *_roundings(problem), *_sums(problem))
 
 
 def _place(problem: Problem, device: str) -> Iterator[Reason]:
@@ -36,7 +36,7 @@ def _paths(problem: Problem) -> Iterator[Reason]:
 
 
 def _pieces(problem: Problem) -> Iterator[Reason]:
-    """Where no path reads or writes, its batched kernels leave memory as they found it."""
+    """Where no path reads or writes, its batched kernels leave memory as they found it; convolutions begin with zeros."""
     if not problem.paths:
         yield Reason("TP125", f"{NAME} wants at least one path")
     for operand, irreps, reached in (
@@ -44,13 +44,17 @@ def _pieces(problem: Problem) -> Iterator[Reason]:
         ("y", problem.irreps_in2, {path.i_in2 for path in problem.paths}),
         ("out", problem.irreps_out, {path.i_out for path in problem.paths}),
     ):
-        yield from _untouched(operand, irreps, reached)
+        yield from _empty(operand, irreps)
+        yield from () if problem.convolves else _untouched(operand, irreps, reached)
 
 
-def _untouched(operand: str, irreps: Irreps, reached: set[int]) -> Iterator[Reason]:
+def _empty(operand: str, irreps: Irreps) -> Iterator[Reason]:
     empty = [str(item) for item in irreps if not item.mul]
     if empty:
         yield Reason("TP125", f"{NAME} wants copies of every piece of {operand}, but {', '.join(empty)} has none")
+
+
+def _untouched(operand: str, irreps: Irreps, reached: set[int]) -> Iterator[Reason]:
     lost = [str(item) for number, item in enumerate(irreps) if item.mul and number not in reached]
     if lost and reached:
         yield Reason("TP125", f"{NAME} wants a path for every piece of {operand}, but {', '.join(lost)} has none")
@@ -62,3 +66,11 @@ def _roundings(problem: Problem) -> Iterator[Reason]:
     foreign = sorted({path.rounding for path in problem.paths} - same)
     if foreign:
         yield Reason("TP125", f"{NAME} has exact coefficients, the model's were rounded to {', '.join(foreign)}")
+
+
+def _sums(problem: Problem) -> Iterator[Reason]:
+    """Its repeatable convolution takes the graph for symmetric in derivatives, which nobody promises us."""
+    if problem.deterministic and problem.convolves:
+        yield Reason("TP126", f"{NAME} sums over a graph by atomics, in no fixed order, unless the graph is symmetric")
+    elif problem.deterministic and problem.shared_weights:
+        yield Reason("TP126", f"{NAME} sums gradients of shared weights by atomics, in no fixed order")
