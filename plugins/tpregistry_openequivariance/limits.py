@@ -11,9 +11,10 @@ from tpregistry.problem import Mode, Problem
 NAME = "openequivariance"
 
 
-def reasons(problem: Problem, device: str) -> tuple[Reason, ...]:
+def reasons(problem: Problem, device: str, framework: str) -> tuple[Reason, ...]:
     """All of them."""
-    return (*_place(problem, device), *_paths(problem), *_pieces(problem), *_roundings(problem), *_sums(problem))
+    graphs = (*_sums(problem), *(_nodes(problem) if framework == "jax" else ()))
+    return (*_place(problem, device), *_paths(problem), *_pieces(problem), *_roundings(problem), *graphs)
 
 
 def _place(problem: Problem, device: str) -> Iterator[Reason]:
@@ -74,3 +75,10 @@ def _sums(problem: Problem) -> Iterator[Reason]:
         yield Reason("TP126", f"{NAME} sums over a graph by atomics, in no fixed order, unless the graph is symmetric")
     elif problem.deterministic and problem.shared_weights:
         yield Reason("TP126", f"{NAME} sums gradients of shared weights by atomics, in no fixed order")
+
+
+def _nodes(problem: Problem) -> Iterator[Reason]:
+    """In JAX rows are found by 32 bits; there may be twice as many as the problem, which counts in powers of four, says."""
+    width = max(problem.irreps_in1.dim, problem.irreps_out.dim)
+    if problem.convolves and 2 * problem.nodes * width >= 2**32:
+        yield Reason("TP126", f"{NAME} has indices of 32 bits in JAX, too short for about {problem.nodes} nodes of {width} numbers")

@@ -46,6 +46,14 @@ class TPProblem:
         self.shared_weights, self.dtype = shared_weights, irrep_dtype
 
 
+def reordered(shapes: list[tuple[int, ...]], weights: np.ndarray) -> np.ndarray:
+    """From e3nn's order: the first two axes of each path change places."""
+    last, ends = weights.ndim, np.cumsum([prod(shape) for shape in shapes])
+    pieces = zip(np.split(weights, ends[:-1], axis=-1), shapes, strict=True)
+    turned = (np.swapaxes(piece.reshape(*weights.shape[:-1], *shape), last - 1, last) for piece, shape in pieces)
+    return np.concatenate([piece.reshape(*weights.shape[:-1], -1) for piece in turned], axis=-1)
+
+
 class TensorProduct(torch.nn.Module):
     def __init__(self, problem: TPProblem) -> None:
         super().__init__()
@@ -56,14 +64,10 @@ class TensorProduct(torch.nn.Module):
         self.host = o3.TensorProduct(*problem.arguments, **problem.normalizations, **options)
         torch.set_default_dtype(before)
         self.host.to(torch.float64 if problem.dtype is np.float64 else torch.float32)
-        self.inverse = torch.argsort(self.reorder_weights_from_e3nn(torch.arange(self.host.weight_numel), False))
+        self.inverse = torch.argsort(torch.from_numpy(self.reorder_weights_from_e3nn(np.arange(self.host.weight_numel), False)))
 
-    def reorder_weights_from_e3nn(self, weights: torch.Tensor, has_batch_dim: bool = True) -> torch.Tensor:
-        shapes = [ins.path_shape for ins in self.host.instructions]
-        pieces = torch.split(weights, [prod(shape) for shape in shapes], dim=-1)
-        last = weights.ndim
-        turned = (piece.unflatten(-1, shape).movedim(last, last - 1) for piece, shape in zip(pieces, shapes, strict=True))
-        return torch.cat([piece.flatten(last - 1) for piece in turned], dim=-1)
+    def reorder_weights_from_e3nn(self, weights: np.ndarray, has_batch_dim: bool = True) -> np.ndarray:
+        return reordered([ins.path_shape for ins in self.host.instructions], weights)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         assert x.is_contiguous()
