@@ -111,13 +111,13 @@ def missing(face: Face, distribution: str) -> list[Reason]:
 
 
 def extras_by_requirement(distribution: str) -> dict[str, str]:
-    """The extra by which a distribution installs each of its optional requirements."""
+    """The first extra by which a distribution installs each of its optional requirements."""
     try:
         lines = metadata.requires(distribution) or []
     except metadata.PackageNotFoundError:
         return {}
     found = (re.match(r"([\w.-]+).*\bextra *== *['\"]([^'\"]+)", line) for line in lines)
-    return {match[1]: match[2] for match in found if match}
+    return {match[1]: match[2] for match in reversed(list(found)) if match}
 
 
 def installed_version(distribution: str) -> str | None:

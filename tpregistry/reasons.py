@@ -83,6 +83,13 @@ _MEANINGS = (
         "The message names it. Another backend is taken; where it names a piece that nothing uses, leave that out of the model.",
     ),
     Meaning(
+        "TP126",
+        "does not add up as is asked for",
+        "The backend adds up by atomic operations, in no fixed order, and deterministic algorithms are asked for; or its sums over "
+        "a graph have a limit of their own.",
+        "Another backend is taken. Turn deterministic algorithms off where you can do without.",
+    ),
+    Meaning(
         "TP130",
         "the host has no such module",
         "The host cannot express the problem, so its own code can neither run it nor be the yardstick for others.",

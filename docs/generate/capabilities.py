@@ -35,12 +35,13 @@ class Asked:
 def backends() -> str:
     """Every installed backend, as it speaks of itself."""
     said = [describe(plugin) for plugin in PLUGINS.values()]
-    return table(("name", "family", "status", "what it does", "frameworks", "needs", "licence"), [_said(one) for one in said])
+    header = ("name", "family", "status", "what it does", "frameworks", "operations", "needs", "licence")
+    return table(header, [_said(one) for one in said])
 
 
 def _said(one: dict[str, Any]) -> tuple[str, ...]:
     """What a broken backend cannot say stays empty."""
-    lists = [", ".join(one[name] or ()) for name in ("frameworks", "requires")]
+    lists = [", ".join(one[name] or ()) for name in ("frameworks", "operations", "requires")]
     return (code(one["name"]), code(one["family"]), one["status"], one["summary"] or "", *lists, one["licence"] or "")
 
 

@@ -12,15 +12,19 @@ from tpregistry.problem import Problem
 TESTED = ("0.13",)
 """Versions of cuequivariance and cuequivariance-torch that the tests ran with."""
 
+OPERATIONS = ("tensor_product", "tensor_product_conv")
+"""A convolution is the same polynomial: its operands take indices."""
+
 
 class Cuequivariance:
-    """Every tensor product in float32 and float64; fast on NVIDIA GPUs that have its library of operations."""
+    """Every tensor product and its convolution in float32 and float64; fast on NVIDIA GPUs that have its library of operations."""
 
     face = Face(
         name="cuequivariance",
         family="cuequivariance",
         summary="NVIDIA's segmented polynomials; fast with cuequivariance-ops-torch on a GPU, plain torch elsewhere",
         frameworks=("torch",),
+        operations=OPERATIONS,
         requires=("torch", "cuequivariance", "cuequivariance-torch"),
         uses=("cuequivariance-ops-torch-cu12", "cuequivariance-ops-torch-cu13"),
         licence="Apache-2.0 (ops: NVIDIA)",
@@ -48,6 +52,7 @@ class CuequivarianceJax(Cuequivariance):
         family="cuequivariance",
         summary="NVIDIA's segmented polynomials; fast with cuequivariance-ops-jax on a GPU, plain jnp elsewhere",
         frameworks=("jax",),
+        operations=OPERATIONS,
         requires=("jax", "cuequivariance", "cuequivariance-jax"),
         uses=("cuequivariance-ops-jax-cu12", "cuequivariance-ops-jax-cu13"),
         licence="Apache-2.0 (ops: NVIDIA)",

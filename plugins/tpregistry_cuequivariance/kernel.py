@@ -1,4 +1,4 @@
-"""Segmented polynomials as one differentiable torch kernel: pieces in, products, pieces out."""
+"""Segmented polynomials as one differentiable torch kernel; over a graph by the indices that the library takes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 
 from tpregistry.plan import Segment, plan_tensor_product
 from tpregistry.problem import Problem
+from tpregistry.torch.graph import Graph
 from tpregistry_cuequivariance.library import load, quiet
 from tpregistry_cuequivariance.polynomial import Group, groups, turned_shape
 
@@ -28,14 +29,18 @@ class CuequivarianceKernel:
         self._pieces = [(place.start, place.stop - place.start) for place in problem.irreps_out.slices()]
         self.engine = "+".join(sorted({product.method for product in self._products})) or "zeros"
 
-    def __call__(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
+    def __call__(self, x: Tensor, y: Tensor, w: Tensor, *, graph: Graph | None = None) -> Tensor:
+        """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out).
+
+        Of a convolution, x has a row for each sender, and out one for each receiver.
+        """
         sums: dict[int, Tensor] = {}
-        for product in self._products if len(x) else ():
-            for start, value in product(x, y, w):
+        for product in self._products if len(y) else ():
+            for start, value in product(x, y, w, graph):
                 sums[start] = sums[start] + value if start in sums else value
-        parts = [sums[start] if start in sums else x.new_zeros(len(x), size) for start, size in self._pieces if size]
-        return torch.cat(parts, dim=1) if parts else x.new_zeros(len(x), 0)
+        rows = len(x) if graph is None else graph.nodes
+        parts = [sums[start] if start in sums else x.new_zeros(rows, size) for start, size in self._pieces if size]
+        return torch.cat(parts, dim=1) if parts else x.new_zeros(rows, 0)
 
 
 class Product:
@@ -50,13 +55,20 @@ class Product:
         self._sizes = [prod(segment.shape) for segment in group.out]
         self._ones = torch.ones(1, sum(prod(segment.shape) for segment in group.ones), dtype=getattr(torch, dtype), device=device)
 
-    def __call__(self, x: Tensor, y: Tensor, w: Tensor) -> Iterator[tuple[int, Tensor]]:
+    def __call__(self, x: Tensor, y: Tensor, w: Tensor, graph: Graph | None) -> Iterator[tuple[int, Tensor]]:
         """Where each piece of out starts, and what is added to it."""
         operands = {"x": x, "y": y, "w": w if w.ndim == 2 else w[None]}
         inputs = [read(pieces, operands[name]) for name, pieces in self._inputs]
-        (out,) = self._module([self._ones, *inputs] if self.group.ones else inputs)
+        (out,) = self._module([self._ones, *inputs] if self.group.ones else inputs, **self._indices(x, graph))
         for segment, part in zip(self.group.out, torch.split(out, self._sizes, dim=1), strict=True):
             yield segment.start, part.unflatten(1, turned_shape(segment)).movedim(1, -1).flatten(1)
+
+    def _indices(self, x: Tensor, graph: Graph | None) -> dict[str, dict[int, Tensor]]:
+        """Where rows of x are read, and those of the result added; of ``output_shapes`` the library reads the number of rows."""
+        if graph is None:
+            return {}
+        rows = {0: x.new_empty(graph.nodes, 0)}
+        return {"input_indices": {self.group.x_place: graph.senders}, "output_shapes": rows, "output_indices": {0: graph.receivers}}
 
 
 def methods(device: str) -> tuple[str, ...]:

@@ -31,6 +31,11 @@ class Group:
     y: tuple[Segment, ...]
     out: tuple[Segment, ...]
 
+    @property
+    def x_place(self) -> int:
+        """Which of the polynomial's operands x is."""
+        return 1 if self.w or self.ones else 0
+
 
 def groups(plan: Plan, cue: ModuleType) -> list[Group]:
     """All terms of a plan."""

@@ -14,13 +14,14 @@ TESTED = ("0.1.1",)
 
 
 class E3j:
-    """`uvu` products whose x has as many copies of each irrep, and y one; on a GPU that number is a power of two."""
+    """`uvu` products and convolutions whose x has as many copies of each irrep, and y one; on a GPU a power of two."""
 
     face = Face(
         name="e3j",
         family="e3j",
         summary="InstaDeep's sparse products; CUDA kernels with e3j-ops on a GPU, plain jnp elsewhere",
         frameworks=("jax",),
+        operations=("tensor_product", "tensor_product_conv"),
         requires=("jax", "e3j"),
         uses=("e3j-ops",),
     )
@@ -31,9 +32,10 @@ class E3j:
 
     def build(self, problem: Problem, device: str, framework: str = "jax") -> Kernel:
         """A traceable kernel; its engine says whether it is fused."""
+        from tpregistry_e3j.convolution import build
         from tpregistry_e3j.kernel import E3jKernel
 
-        return E3jKernel(problem, device)
+        return build(problem, device) if problem.convolves else E3jKernel(problem, device)
 
 
 def _reasons(problem: Problem, device: str) -> list[Reason]:

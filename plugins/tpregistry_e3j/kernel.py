@@ -27,7 +27,7 @@ class E3jKernel:
 
     def __init__(self, problem: Problem, device: str) -> None:
         self._problem, self._method = problem, "FUSED_CUDA" if device.startswith("cuda") else "UNFUSED"
-        self._core, self._utils = _load("e3j.core"), _load("e3j.utils")  # e3j's own settings are a process's: none is made
+        self._core, self._utils = load("e3j.core"), load("e3j.utils")  # e3j's own settings are a process's: none is made
         self.engine = self._method.lower()
         self._terms = plan_tensor_product(problem).terms
         self._sizes = [term.target.shape[-1] for term in self._terms]
@@ -37,13 +37,13 @@ class E3jKernel:
         """x (batch, dim_in1), y (batch, dim_in2), w (batch, weight_numel) or (weight_numel,) -> out (batch, dim_out)."""
         if not len(x):
             return jnp.zeros((0, self._problem.irreps_out.dim), x.dtype)
-        blocks = self._product(x.dtype)(_components_first(self._problem, x), y)
+        blocks = self._product(x.dtype)(components_first(self._problem, x), y)
         sums: dict[int, Array] = {}
         for term, start, size in zip(self._terms, self._starts, self._sizes, strict=False):
             piece = _weighted(term, blocks[:, start : start + size], w)
             place = term.target.start
             sums[place] = sums[place] + piece if place in sums else piece
-        return _assembled(self._problem, sums, len(x), x.dtype)
+        return assembled(self._problem, sums, len(x), x.dtype)
 
     def _product(self, dtype: jnp.dtype) -> Callable[[Array, Array], Array]:
         """e3j's operation with our coefficients; made anew for each trace, for it holds arrays."""
@@ -58,24 +58,28 @@ class E3jKernel:
 
 def _spaces(problem: Problem, terms: tuple[Term, ...]) -> tuple[tuple, object]:
     """One channel of x, all of y, and a block for each path."""
-    space = _load("e3j.spaces").O3Space
+    space = load("e3j.spaces").O3Space
     one = space([(1, rep.l, rep.p) for rep in problem.irreps_in1]), space([(rep.mul, rep.l, rep.p) for rep in problem.irreps_in2])
     return one, space([(1, (term.target.shape[-1] - 1) // 2, 1) for term in terms])
 
 
 def _coefficients(problem: Problem, terms: tuple[Term, ...], starts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Non-zeros as values and rows of (block component, component of x, component of y)."""
+    entries = [entries_of(problem, term, start) for term, start in zip(terms, starts, strict=False)]
+    values, indices = zip(*entries, strict=True)
+    return np.concatenate(values), np.concatenate(indices)
+
+
+def entries_of(problem: Problem, term: Term, start: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those of one term whose results begin at ``start``."""
     x_starts = dict(zip(problem.irreps_in1.offsets, [0, *accumulate(2 * rep.l + 1 for rep in problem.irreps_in1)], strict=False))
-    values, indices = [], []
-    for term, start in zip(terms, starts, strict=False):
-        x, y = term.factors[:2]
-        i, j, k = np.nonzero(term.coefficients)
-        values.append(term.coefficients[i, j, k])
-        indices.append(np.stack([k + start, i + x_starts[x.start], j + y.start], axis=1))
-    return np.concatenate(values), np.concatenate(indices).astype(np.int32)
+    x, y = term.factors[:2]
+    i, j, k = np.nonzero(term.coefficients)
+    indices = np.stack([k + start, i + x_starts[x.start], j + y.start], axis=1)
+    return term.coefficients[i, j, k], indices.astype(np.int32)
 
 
-def _components_first(problem: Problem, x: Array) -> Array:
+def components_first(problem: Problem, x: Array) -> Array:
     """(batch, components of one channel, channels); pieces without a path may have other numbers of copies, and are zeros."""
     used = {path.i_in1: problem.irreps_in1[path.i_in1].mul for path in problem.paths}
     channels = next(iter(used.values()))
@@ -96,13 +100,14 @@ def _weighted(term: Term, block: Array, w: Array) -> Array:
     return jnp.swapaxes(block, 1, 2).reshape(len(block), -1)
 
 
-def _assembled(problem: Problem, sums: dict[int, Array], batch: int, dtype: jnp.dtype) -> Array:
+def assembled(problem: Problem, sums: dict[int, Array], batch: int, dtype: jnp.dtype) -> Array:
+    """out of its pieces by where they start; zeros where there is none."""
     places = [(place.start, place.stop - place.start) for place in problem.irreps_out.slices()]
     parts = [sums[start] if start in sums else jnp.zeros((batch, size), dtype) for start, size in places if size]
     return jnp.concatenate(parts, axis=1)
 
 
-def _load(name: str) -> ModuleType:
+def load(name: str) -> ModuleType:
     """A module of the library. Raises RuntimeError with reason TP122 where it cannot be imported."""
     try:
         return import_module(name)

@@ -1,4 +1,4 @@
-"""Which of the library's methods for GPUs take our polynomials, and that they then compute the product: with a stand-in."""
+"""Which of the library's GPU methods take our polynomials, and that they compute products and convolutions: with a stand-in."""
 
 import json
 import os
@@ -18,14 +18,28 @@ import cuequivariance as cue, cuequivariance_torch as cuet
 from tpregistry.gate.cases import draw
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.testing import zoo
+from tpregistry.torch.graph import Graph
 from tpregistry_cuequivariance import kernel as kernels
 
 choose = kernels.module
 
 def past_the_look_at_where_tensors_are(*arguments):
     module = choose(*arguments)
-    module.forward = lambda inputs: module.m(inputs, {}, {}, {})
+    names = ("input_indices", "output_shapes", "output_indices")
+    module.forward = lambda inputs, **indices: module.m(inputs, *(indices.get(name, {}) for name in names))
     return module
+
+def graph_of(edges):
+    index = map(torch.from_numpy, (edges.senders, edges.receivers))
+    return Graph(*index, edges.sending, edges.nodes)
+
+def check(kernel, problem, name):
+    drawn = draw(problem, 3, 0)
+    tensors = [torch.from_numpy(drawn.values[n]).requires_grad_() for n in "xyw"]
+    graph = {"graph": graph_of(drawn.graph)} if drawn.graph else {}
+    out = kernel(*tensors, **graph)
+    (expected,) = emit_numpy(plan_tensor_product(problem))(*(drawn.values[n] for n in "xyw"), graph=drawn.graph)
+    np.testing.assert_allclose(out.detach().numpy(), expected, atol=1e-11, err_msg=name)
 
 kernels.module = past_the_look_at_where_tensors_are
 kernels.methods = lambda device: ("uniform_1d", "fused_tp")
@@ -33,12 +47,8 @@ engines = {}
 for name, problem in zoo("float64").items():
     kernel = kernels.CuequivarianceKernel(problem, "cpu")
     engines[name] = kernel.engine
-    values = draw(problem, 3, 0).values
-    tensors = [torch.from_numpy(values[n]).requires_grad_() for n in "xyw"]
-    out = kernel(*tensors)
-    plan = plan_tensor_product(problem)
-    (expected,) = emit_numpy(plan)(*(values[n] for n in "xyw"))
-    np.testing.assert_allclose(out.detach().numpy(), expected, atol=1e-11, err_msg=name)
+    check(kernel, problem, name)
+    check(kernel, problem.convolution(16).at(batch=16), name)
 print(json.dumps(engines))
 """
 

@@ -21,6 +21,7 @@ from tpregistry.jax.graph import Graph, graph
 from tpregistry.plan import plan_tensor_product
 from tpregistry.problem import Mode, Problem
 from tpregistry_cg import CgHoist, CgLlvm
+from tpregistry_cuequivariance import CuequivarianceJax
 from tpregistry_e3nn_jax.adapter import Adapter
 
 SENDING, NODES, EDGES = 5, 4, 23
@@ -29,6 +30,15 @@ PER_EDGE = (
     .convolution(4)
     .at(batch=16, derivatives=1)
 )
+
+
+FUSED = {"cg-llvm": CgLlvm(), "cuequivariance-jax": CuequivarianceJax()}
+"""Backends with convolutions of their own."""
+
+MATRIX = [("cg-llvm", name) for name in TRANSFORMS] + [
+    (peer, name) for peer in FUSED for name in ("training on forces", "jvp", "linear transpose") if peer != "cg-llvm"
+]
+"""All on ours; of others, whose rules are theirs, reverse, forward and transposed once each: XLA takes long for them."""
 
 
 @pytest.fixture(params=[False, True], ids=["per edge", "shared"])
@@ -50,9 +60,9 @@ def operands(problem: Problem, edges: int = EDGES) -> list[jax.Array]:
     return [jnp.asarray(generator.standard_normal(size), problem.dtype) for size in sizes]
 
 
-def functions(problem: Problem, edges: Graph) -> tuple[Any, Any]:
+def functions(problem: Problem, edges: Graph, backend: str = "cg-llvm") -> tuple[Any, Any]:
     """The fused kernel, and gather, plan as jnp, sum."""
-    kernel: Any = CgLlvm().build(problem, "cpu", "jax")
+    kernel: Any = FUSED[backend].build(problem, "cpu", "jax")
     plain = emit_jnp(plan_tensor_product(problem.product))
 
     def by_hand(x: jax.Array, y: jax.Array, w: jax.Array) -> jax.Array:
@@ -62,15 +72,16 @@ def functions(problem: Problem, edges: Graph) -> tuple[Any, Any]:
     return partial(kernel, graph=edges), by_hand
 
 
-@pytest.mark.parametrize("name", TRANSFORMS)
-def test_transformations(name: str, problem: Problem) -> None:
+@pytest.mark.parametrize(("backend", "name"), MATRIX)
+def test_transformations(backend: str, name: str, problem: Problem) -> None:
     edges = graph(*indices(), SENDING, NODES)
-    fused, plain = functions(problem, edges)
+    fused, plain = functions(problem, edges, backend)
     inputs = operands(problem)
     close(TRANSFORMS[name](fused)(*inputs), TRANSFORMS[name](plain)(*inputs), 5e-5)
 
 
-def test_mapped_graphs(problem: Problem) -> None:
+@pytest.mark.parametrize("backend", FUSED)
+def test_mapped_graphs(backend: str, problem: Problem) -> None:
     """Padded graphs of one size, side by side; and gradients of them."""
     several = [indices(seed) for seed in range(3)]
     senders, receivers = (jnp.stack(ends) for ends in zip(*several, strict=True))
@@ -78,7 +89,7 @@ def test_mapped_graphs(problem: Problem) -> None:
     xs = jnp.stack([x, 2 * x, -x])
 
     def fused(x: jax.Array, senders: jax.Array, receivers: jax.Array) -> jax.Array:
-        return functions(problem, graph(senders, receivers, SENDING, NODES))[0](x, y, w)
+        return functions(problem, graph(senders, receivers, SENDING, NODES), backend)[0](x, y, w)
 
     def plain(x: jax.Array, senders: jax.Array, receivers: jax.Array) -> jax.Array:
         return functions(problem, graph(senders, receivers, SENDING, NODES))[1](x, y, w)
@@ -90,9 +101,9 @@ def test_mapped_graphs(problem: Problem) -> None:
     close(jax.grad(partial(energy, fused))(xs, senders, receivers), jax.grad(partial(energy, plain))(xs, senders, receivers))
 
 
-@pytest.mark.parametrize("edges", [0, 1])
-def test_few_edges(edges: int, problem: Problem) -> None:
-    fused, plain = functions(problem, graph(*indices(0, edges), SENDING, NODES))
+@pytest.mark.parametrize(("backend", "edges"), [("cg-llvm", 0), ("cg-llvm", 1), ("cuequivariance-jax", 0)])
+def test_few_edges(backend: str, edges: int, problem: Problem) -> None:
+    fused, plain = functions(problem, graph(*indices(0, edges), SENDING, NODES), backend)
     inputs = operands(problem, edges)
     close(fused(*inputs), plain(*inputs))
     close(TRANSFORMS["training on forces"](fused)(*inputs), TRANSFORMS["training on forces"](plain)(*inputs))
@@ -104,7 +115,7 @@ def test_the_gate(dtype: str) -> None:
     problem = PER_EDGE.at(dtype=dtype, batch=64, nodes=16, derivatives=2)
     seam = frame("jax")
     yardstick = Yardstick(problem, Adapter().host(problem, "cpu"), seam, "cpu")
-    for backend in (CgLlvm(), CgHoist()):
+    for backend in (*FUSED.values(), CgHoist()):
         found = seam.isolated(lambda backend=backend: verify(build(backend, problem, "cpu", "jax"), yardstick))
         assert found.ok, found.failures
 
@@ -116,7 +127,7 @@ def functional() -> Any:
     return e3nn.legacy.FunctionalTensorProduct(*irreps, paths)
 
 
-@pytest.mark.parametrize("backend", ["cg-llvm", "cg-dense", "e3nn_jax", "auto"])
+@pytest.mark.parametrize("backend", ["cg-llvm", "cg-dense", "cuequivariance-jax", "e3nn_jax", "auto"])
 def test_the_function_runs_what_is_decided(backend: str, clean: None) -> None:
     product, (senders, receivers) = functional(), indices()
     generator = np.random.default_rng(2)

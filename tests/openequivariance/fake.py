@@ -6,6 +6,7 @@ kinds that it asserts against fail here as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 from types import ModuleType
@@ -17,14 +18,40 @@ from e3nn import o3
 
 
 class TPProblem:
-    def __init__(self, in1, in2, out, instructions, *, irrep_normalization, path_normalization, **options):
+    def __init__(
+        self,
+        irreps_in1,
+        irreps_in2,
+        irreps_out,
+        instructions,
+        in1_var=None,
+        in2_var=None,
+        out_var=None,
+        irrep_normalization="component",
+        path_normalization="element",
+        internal_weights=False,
+        shared_weights=None,
+        label=None,
+        irrep_dtype=np.float32,
+        weight_dtype=np.float32,
+        layout="mul_ir",
+    ):
         assert len({mode for _, _, _, mode, _, _ in instructions}) == 1
         assert all(has_weight for _, _, _, _, has_weight, _ in instructions)
-        assert options["irrep_dtype"] == options["weight_dtype"]
-        assert not options["internal_weights"]
-        self.arguments = (in1, in2, out, instructions)
+        assert irrep_dtype == weight_dtype
+        assert not internal_weights
+        assert layout == "mul_ir"
+        self.arguments = (irreps_in1, irreps_in2, irreps_out, instructions)
         self.normalizations = {"irrep_normalization": irrep_normalization, "path_normalization": path_normalization}
-        self.shared_weights, self.dtype = options["shared_weights"], options["irrep_dtype"]
+        self.shared_weights, self.dtype = shared_weights, irrep_dtype
+
+
+def reordered(shapes: list[tuple[int, ...]], weights: np.ndarray) -> np.ndarray:
+    """From e3nn's order: the first two axes of each path change places."""
+    last, ends = weights.ndim, np.cumsum([prod(shape) for shape in shapes])
+    pieces = zip(np.split(weights, ends[:-1], axis=-1), shapes, strict=True)
+    turned = (np.swapaxes(piece.reshape(*weights.shape[:-1], *shape), last - 1, last) for piece, shape in pieces)
+    return np.concatenate([piece.reshape(*weights.shape[:-1], -1) for piece in turned], axis=-1)
 
 
 class TensorProduct(torch.nn.Module):
@@ -37,20 +64,30 @@ class TensorProduct(torch.nn.Module):
         self.host = o3.TensorProduct(*problem.arguments, **problem.normalizations, **options)
         torch.set_default_dtype(before)
         self.host.to(torch.float64 if problem.dtype is np.float64 else torch.float32)
-        self.inverse = torch.argsort(self.reorder_weights_from_e3nn(torch.arange(self.host.weight_numel), False))
+        self.inverse = torch.argsort(torch.from_numpy(self.reorder_weights_from_e3nn(np.arange(self.host.weight_numel), False)))
 
-    def reorder_weights_from_e3nn(self, weights: torch.Tensor, has_batch_dim: bool = True) -> torch.Tensor:
-        shapes = [ins.path_shape for ins in self.host.instructions]
-        pieces = torch.split(weights, [prod(shape) for shape in shapes], dim=-1)
-        last = weights.ndim
-        turned = (piece.unflatten(-1, shape).movedim(last, last - 1) for piece, shape in zip(pieces, shapes, strict=True))
-        return torch.cat([piece.flatten(last - 1) for piece in turned], dim=-1)
+    def reorder_weights_from_e3nn(self, weights: np.ndarray, has_batch_dim: bool = True) -> np.ndarray:
+        return reordered([ins.path_shape for ins in self.host.instructions], weights)
 
     def forward(self, x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         assert x.is_contiguous()
         assert y.is_contiguous()
         assert w.is_contiguous()
         return self.host(x, y, w.index_select(-1, self.inverse))
+
+
+class TensorProductConv(TensorProduct):
+    def __init__(self, problem: TPProblem, *, deterministic=False, kahan=False, torch_op=True, use_opaque=False) -> None:
+        super().__init__(problem)
+        assert not deterministic, "right on symmetric graphs only"
+
+    def forward(self, X, Y, W, rows, cols, sender_perm=None) -> torch.Tensor:
+        """rows receive and cols send, of one list of nodes; an index beyond it is written to all the same."""
+        assert rows.dtype == cols.dtype == torch.int64
+        assert rows.shape == cols.shape == Y.shape[:1]
+        assert max(int(rows.max()), int(cols.max())) < len(X)
+        messages = super().forward(X[cols], Y, W)
+        return messages.new_zeros(len(X), messages.shape[1]).index_add(0, rows, messages)
 
 
 @dataclass
@@ -62,10 +99,19 @@ class Library:
     def module(self, **changes: Any) -> ModuleType:
         found = ModuleType("openequivariance")
         vars(found).update(
-            Irreps=str, TPProblem=TPProblem, TensorProduct=self._make, BUILT_EXTENSION=True, BUILT_EXTENSION_ERROR=None, **changes
+            Irreps=str,
+            TPProblem=TPProblem,
+            TensorProduct=self._noting(TensorProduct),
+            TensorProductConv=self._noting(TensorProductConv),
+            BUILT_EXTENSION=True,
+            BUILT_EXTENSION_ERROR=None,
+            **changes,
         )
         return found
 
-    def _make(self, problem: TPProblem) -> TensorProduct:
-        self.made.append(problem)
-        return TensorProduct(problem)
+    def _noting(self, kind: type[TensorProduct]) -> Callable[[TPProblem], TensorProduct]:
+        def make(problem: TPProblem) -> TensorProduct:
+            self.made.append(problem)
+            return kind(problem)
+
+        return make

@@ -5,11 +5,15 @@ import sys
 import e3nn
 import numpy as np
 import pytest
+import torch
 
 from tests.openequivariance.fake import Library
 from tests.test_gate import yardstick
+from tpregistry.building import build
 from tpregistry.gate import verify
+from tpregistry.problem import Problem
 from tpregistry.testing import zoo
+from tpregistry.torch.graph import Graph
 from tpregistry_openequivariance import Openequivariance
 
 if e3nn.__version__.startswith("0.4"):
@@ -32,6 +36,31 @@ def test_the_zoo_as_far_as_it_is_supported(dtype: str, name: str, library: Libra
     evidence = verify(Openequivariance().build(problem, "cpu"), yardstick(problem))
     assert evidence.ok, evidence.failures
     assert library.made[0].dtype is getattr(np, dtype)
+
+
+@pytest.mark.parametrize(("dtype", "name"), [(dtype, name) for dtype, name in ABLE if not name.startswith("real")])
+def test_convolutions_of_the_zoo(dtype: str, name: str, library: Library) -> None:
+    problem = zoo(dtype)[name].convolution(16).at(batch=64)
+    kernel = build(Openequivariance(), problem, "cpu", "torch")
+    evidence = verify(kernel, yardstick(problem))
+    assert evidence.ok, evidence.failures
+    assert kernel.engine == "loop unrolled, atomics"
+
+
+def test_more_may_receive_than_send(library: Library) -> None:
+    """Its nodes are those of x."""
+    problem = zoo("float64")["outputs shared by paths"].convolution(4).at(batch=8)
+    kernel = Openequivariance().build(problem, "cpu")
+    graph = Graph(torch.tensor([0, 1, 1]), torch.tensor([4, 2, 4]), 2, 5)
+    x, y, w = (torch.ones(rows, size).double() for rows, size in zip((2, 3, 3), problem_sizes(problem), strict=True))
+    out = kernel(x, y, w if not problem.shared_weights else w[0], graph=graph)
+    assert out.shape == (5, problem.irreps_out.dim)
+    assert out[[2, 4]].any(1).all()
+    assert not out[[0, 1, 3]].any()
+
+
+def problem_sizes(problem: Problem) -> tuple[int, int, int]:
+    return problem.irreps_in1.dim, problem.irreps_in2.dim, problem.weight_numel
 
 
 def test_coefficients_are_given_without_normalisation(library: Library) -> None:

@@ -37,6 +37,8 @@ REFUSED = {
     "a result that no path reaches": (USUAL.at(paths=tuple(REST)), "cuda", ["TP125"]),
     "rounded coefficients": (USUAL.at(dtype="float64", paths=ROUNDED), "cuda", ["TP125"]),
     "coarsely rounded ones": (USUAL.at(paths=COARSE), "cuda", ["TP125"]),
+    "repeatable sums over a graph": (USUAL.convolution(4).at(deterministic=True), "cuda", ["TP126"]),
+    "repeatable gradients of shared weights": (USUAL.at(shared_weights=True, deterministic=True), "cuda", ["TP126"]),
     "everything at once": (zoo("float32")["mixed modes, some without weights"].at(dtype="bfloat16"), "cpu", None),
 }
 
@@ -61,6 +63,11 @@ def test_pieces_left_alone_are_named() -> None:
         "openequivariance wants a path for every piece of out, but 2x2e has none",
     ]
     assert set(codes(zoo("float32")["no copies of one irrep"])) == {"TP125"}
+
+
+def test_convolutions_begin_with_zeros() -> None:
+    assert codes(USUAL.at(paths=tuple(REST)).convolution(4)) == []
+    assert set(codes(zoo("float32")["no copies of one irrep"].convolution(4))) == {"TP125"}
 
 
 def test_a_model_rounded_to_its_own_precision_is_supported() -> None:

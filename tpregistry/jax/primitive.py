@@ -23,7 +23,7 @@ from tpregistry.plan import Operand, Plan
 
 Array = jax.Array
 Compiled = Callable[[Plan], Callable[..., tuple[Array, ...]]]
-"""Makes the function of a plan that is lowered on a CPU, traceable by JAX."""
+"""Makes the function of a plan that is lowered, traceable by JAX; on a CPU, or on its ``platforms`` where it has them."""
 
 Counts = tuple[int, int] | None
 """Nodes that send and that receive; None without a graph."""
@@ -193,11 +193,16 @@ _lower_portable = mlir.lower_fun(_portable, multiple_results=True)
 _lower_compiled = mlir.lower_fun(_compiled, multiple_results=True)
 
 
-def _lower_on_cpu(context: Any, *operands: Any, **parameters: Any) -> Any:
-    """An exported program may run where the compiled kernel is not."""
-    exported = context.module_context.lowering_parameters.for_export
-    return (_lower_portable if exported else _lower_compiled)(context, *operands, **parameters)
+def _lower_on(platform: str) -> Callable[..., Any]:
+    def lower(context: Any, *operands: Any, **parameters: Any) -> Any:
+        """An exported program may run where the compiled kernel is not."""
+        exported = context.module_context.lowering_parameters.for_export
+        here = platform in getattr(parameters["compiled"], "platforms", ("cpu",))
+        return (_lower_compiled if here and not exported else _lower_portable)(context, *operands, **parameters)
+
+    return lower
 
 
 mlir.register_lowering(plan_p, _lower_portable)
-mlir.register_lowering(plan_p, _lower_on_cpu, platform="cpu")
+for _platform in ("cpu", "cuda", "rocm"):
+    mlir.register_lowering(plan_p, _lower_on(_platform), platform=_platform)

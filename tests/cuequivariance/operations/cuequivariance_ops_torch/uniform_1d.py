@@ -14,9 +14,13 @@ library.define(
 
 
 def uniform_1d(name, math_dtype, extent, num_inputs, num_outputs, num_index, buffer_dim, num_segments, *rest):
+    batch_dim, index_buffer = rest[:2]
     num_operands, buffers, num_paths, _, _, indices, coefficients, _, tensors = rest[4:]
-    assert (num_outputs, num_index, len(num_paths)) == (1, 0, 1), "one product, nothing gathered"
+    assert (num_outputs, len(num_paths)) == (1, 1), "one product"
     assert buffers == list(range(num_inputs + 1))
+    index = {n: tensors[num_inputs + which] for n, which in enumerate(index_buffer[: num_inputs + 1]) if which >= 0}
+    assert {n for n, kind in enumerate(batch_dim) if kind == BATCH_DIM_INDEXED} == set(index)
+    tensors = [t[index[n]] if n in index else t for n, t in enumerate(tensors[:num_inputs])]
     sizes = [extent if dim else 1 for dim in buffer_dim]
     parts = [t.reshape(len(t), count, size) for t, count, size in zip(tensors, num_segments, sizes, strict=False)]
     out = [0.0] * num_segments[-1]
@@ -27,7 +31,11 @@ def uniform_1d(name, math_dtype, extent, num_inputs, num_outputs, num_index, buf
             product = product * part[:, source]
         out[target] = out[target] + (product if buffer_dim[-1] else product.sum(-1, keepdim=True))
     batch = max(len(t) for t in tensors)
-    return [torch.cat([piece.expand(batch, sizes[-1]) for piece in out], dim=1)]
+    whole = torch.cat([piece.expand(batch, sizes[-1]) for piece in out], dim=1)
+    if num_inputs not in index:
+        return [whole]
+    rows = index_buffer[num_inputs + 1 + index_buffer[num_inputs]]
+    return [whole.new_zeros(rows, whole.shape[1]).index_add(0, index[num_inputs], whole)]
 
 
 library.impl("uniform_1d", uniform_1d, "CompositeImplicitAutograd")
