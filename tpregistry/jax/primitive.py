@@ -19,6 +19,7 @@ from jax.interpreters import ad, batching, mlir
 
 from tpregistry.jax.emitter import emit_jnp
 from tpregistry.jax.graph import Graph, side_by_side
+from tpregistry.jax.partition import by_samples, for_devices
 from tpregistry.plan import Operand, Plan
 
 Array = jax.Array
@@ -193,10 +194,26 @@ _lower_portable = mlir.lower_fun(_portable, multiple_results=True)
 _lower_compiled = mlir.lower_fun(_compiled, multiple_results=True)
 
 
+def _divided(*values: Array, plan: Plan, compiled: Compiled, counts: Counts, devices: int) -> Sequence[Array]:
+    """Each device computes its own samples; without a graph there are no indices."""
+    run = partial(_compiled, plan=plan, compiled=compiled, counts=counts)
+    own = [o.batched and not o.site for o in plan.inputs] + [True] * (len(values) - len(plan.inputs))
+    kept = [o.batched and not o.site for o in plan.outputs]
+    return by_samples(run, own, kept, devices)(*values)
+
+
+_lower_divided = mlir.lower_fun(_divided, multiple_results=True)
+
+
 def _lower_on_cpu(context: Any, *operands: Any, **parameters: Any) -> Any:
-    """An exported program may run where the compiled kernel is not."""
-    exported = context.module_context.lowering_parameters.for_export
-    return (_lower_portable if exported else _lower_compiled)(context, *operands, **parameters)
+    """An exported program may run where the compiled kernel is not; one for several devices is XLA's to divide."""
+    module = context.module_context
+    devices = getattr(module.axis_context, "num_devices", 1)
+    if module.lowering_parameters.for_export:
+        return _lower_portable(context, *operands, **parameters)
+    if devices == 1:
+        return _lower_compiled(context, *operands, **parameters)
+    return _lower_divided(for_devices(context, devices), *operands, **parameters, devices=devices)
 
 
 mlir.register_lowering(plan_p, _lower_portable)
