@@ -9,6 +9,7 @@ import os
 import sys
 
 FRAMEWORKS = ("torch", "jax")
+_stock_getattribute = type(sys).__getattribute__  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def install_if_asked() -> None:
@@ -63,14 +64,20 @@ class Finder:
         return spec
 
     def watch_hosts(self) -> None:
-        """Watch the modules that adapters wait for; patch those that are there already."""
+        """Watch the modules that adapters wait for; patch those that are there already.
+
+        A host that is being imported is what imports its framework: it is there when it is used.
+        """
         from importlib import metadata
 
         for point in metadata.entry_points(group="tpregistry.adapters"):
-            if point.name in sys.modules:
-                patch(point.name)
-            else:
+            module = sys.modules.get(point.name)
+            if module is None or _importing(module):
                 self._watched.add(point.name)
+            else:
+                patch(point.name)
+            if module is not None and _importing(module):
+                _patch_when_used(module)
 
     def _patch_after(self, loader, name: str) -> None:
         execute = loader.exec_module
@@ -80,6 +87,24 @@ class Finder:
             patch(name)
 
         loader.exec_module = exec_module
+
+
+def _importing(module) -> bool:
+    return getattr(_stock_getattribute(module, "__spec__"), "_initializing", False)
+
+
+def _patch_when_used(module) -> None:
+    """Patch a module that is being imported when something of it is first asked for thereafter."""
+    kind = type(module)
+
+    class Imported(kind):
+        def __getattribute__(self, name):
+            if not name.startswith("__") and not _importing(self):
+                self.__class__ = kind
+                patch(self.__name__)
+            return _stock_getattribute(self, name)
+
+    module.__class__ = Imported
 
 
 def patch(name: str) -> None:

@@ -123,6 +123,7 @@ class Resolution:
 
     def _try(self, name: str, choice: Choice) -> Decision | None:
         if name == self.host.name:
+            self.notes += self._passed_over() if choice.source is Source.PREFERENCE else []
             return self._decision(name, None, self.host.kernel.engine, choice.source)
         entry = self._checked(name)
         if entry.outcome is not Outcome.OK:
@@ -134,6 +135,13 @@ class Resolution:
             self.notes.append(f"{name}: TP180 raised {type(error).__name__}: {error}")
             return None
         return self._decision(name, kernel, kernel.engine, choice.source)
+
+    def _passed_over(self) -> list[str]:
+        """Why those that the user named before the host cannot."""
+        named = self.settings.backend.names
+        earlier = named[: named.index(self.host.name)] if self.host.name in named else named
+        asked = (c for c in self.candidates if not c.host and any(c.answers_to(name) for name in earlier))
+        return [f"{c.name}: {'; '.join(map(str, c.reasons))}" for c in asked if c.reasons]
 
     def build(self, name: str) -> Kernel:
         """The kernel of an able backend; raises what its plugin raises."""

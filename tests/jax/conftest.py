@@ -8,10 +8,26 @@ import jax
 import pytest
 
 from tests.conftest import forget
-from tpregistry.settings import process_settings
+from tpregistry import discovery
+from tpregistry.from_irreps import problem_from_irreps
+from tpregistry.problem import Mode
+from tpregistry.settings import Settings, process_settings
 from tpregistry_e3nn_jax.adapter import Adapter
 
 BACKENDS = ("cg-dense", "cg-hoist", "cg-llvm", "cuequivariance-jax")
+"""Those that do every product."""
+
+EASY = problem_from_irreps("4x0e+4x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float32")
+
+
+def on_a_cpu() -> list[str]:
+    """Every backend that takes part in products of JAX programs on a CPU, some of them in easy products only."""
+    return [
+        name
+        for name, plugin in discovery.backends(Settings()).items()
+        if not plugin.trouble and not plugin.face.host and "jax" in plugin.face.frameworks
+        if "tensor_product" in plugin.face.operations and plugin.backend.supports(EASY, "cpu", "jax").ok
+    ]
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import e3nn_jax as e3nn
 import jax
@@ -14,7 +16,7 @@ import pytest
 
 import tpregistry
 from tests.conftest import forget
-from tests.jax.conftest import force
+from tests.jax.conftest import force, on_a_cpu
 from tpregistry.errors import Unsupported
 from tpregistry_e3nn_jax.adapter import FUNCTIONS, STOCK, Adapter
 
@@ -46,10 +48,30 @@ def test_functions_that_were_imported_before_are_told_of(monkeypatch):
     adapter.unpatch()
 
 
-def test_the_compiled_program_holds_the_kernel_alone(everywhere):
-    text = jax.jit(e3nn.tensor_product).lower(X, Y).compile().as_text()
-    assert text.count("custom-call(") == (1 if everywhere == "cg-llvm" else 0)
-    assert "callback" not in text
+def instructions(compiled) -> Counter[str]:
+    """How many of each kind a compiled program has; of calls, which."""
+    text = compiled.as_text()
+    names = re.findall(r'custom_call_target="([^"]+)"', text)
+    return Counter(re.findall(r" = (?:\([^=]*\)|\S+) ([a-z][\w-]*)\(", text)) + Counter(names)
+
+
+@pytest.mark.parametrize("backend", on_a_cpu())
+def test_the_compiled_program_holds_the_kernel_alone(backend, patched_jax, monkeypatch):
+    """What the chosen kernel compiles to by itself, down to the number of instructions; no host, no Python."""
+    force(backend, monkeypatch)
+    x, y = (z.array for z in (X, Y))
+
+    def program(x, y):
+        left, right = e3nn.IrrepsArray(X.irreps, x), e3nn.IrrepsArray(Y.irreps, y)
+        return e3nn.tensor_product(left, right, regroup_output=False).array
+
+    ours = instructions(jax.jit(program).lower(x, y).compile())
+    (decision,) = tpregistry.decisions()
+    alone = jax.jit(lambda x, y: decision.kernel(x, y, jnp.zeros((0,)))).lower(x, y).compile()
+    assert decision.backend == backend
+    assert ours == instructions(alone)
+    assert not any("callback" in name for name in ours)
+    assert ours["custom-call"] == sum(name.startswith("tpregistry_") for name in ours) == (backend == "cg-llvm")
 
 
 def test_settings_are_part_of_the_program(patched_jax, monkeypatch):
@@ -127,11 +149,11 @@ print(tpregistry.decisions())
 """
 
 
-def run(tmp_path, **variables: str) -> list[str]:
+def run(tmp_path, program: str = PROGRAM, **variables: str) -> list[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")} | variables
     environ |= {"TP_CACHE_DIR": str(tmp_path / "records"), "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "jax")}
     environ |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environ, check=False, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environ, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -145,3 +167,12 @@ def test_an_unmodified_program_and_the_compilation_cache(tmp_path):
         assert float(found[0]) == pytest.approx(float(stock[0]), rel=1e-5)
         assert found[1] == "False"
         assert backend == "off" or f"-> {backend}" in found[2]
+
+
+@pytest.mark.parametrize("first", ["from e3nn_jax import tensor_product as early", "import nequix\nearly = None"])
+def test_a_library_that_is_imported_before_jax(first, tmp_path):
+    """It imports jax itself, so it is half imported when we wake up."""
+    program = f"{first}\n{PROGRAM}\nprint(early in (None, tensor_product))"
+    found = run(tmp_path, program, TP_BACKEND="cg-llvm")
+    assert "-> cg-llvm" in found[2]
+    assert found[3] == "True"

@@ -7,8 +7,10 @@ Nothing is left of us when the program runs. A program that is traced keeps its 
 from __future__ import annotations
 
 import warnings
-from functools import cache, lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache, partial
 from math import prod
+from typing import Any
 
 import jax
 
@@ -16,10 +18,12 @@ from tpregistry import session, settings
 from tpregistry.errors import TPError
 from tpregistry.frame import Host
 from tpregistry.jax.differentiable import differentiable
+from tpregistry.jax.explicit import in_auto_mode
 from tpregistry.jax.graph import Graph
 from tpregistry.problem import DTYPES, Problem, bucket
 
 Array = jax.Array
+Call = Callable[..., Array]
 
 MAPPED_BATCH = 1024
 """Samples for which a product of single samples is decided: such calls are mapped over, by how many is not seen."""
@@ -34,21 +38,30 @@ def product(problem: Problem, host: Host, x: Array, y: Array, w: Array) -> Array
     if rule is not None:
         return _left(rule)
     lead = x.shape[:-1]
-    rows = prod(lead)
-    batch = rows if lead else MAPPED_BATCH
-    out = _chosen(problem, host, batch, x.reshape(rows, x.shape[-1]), y.reshape(rows, y.shape[-1]), w)
-    return None if out is None else out.reshape(*lead, out.shape[-1])
+
+    def rows(kernel: Call, x: Array, y: Array, w: Array) -> Array:
+        out = kernel(x.reshape(prod(lead), x.shape[-1]), y.reshape(prod(lead), y.shape[-1]), w)
+        return out.reshape(*lead, out.shape[-1])
+
+    return _chosen(problem, host, prod(lead) if lead else MAPPED_BATCH, rows, (x, y, w), len(lead))
 
 
 def convolution(problem: Problem, host: Host, x: Array, y: Array, w: Array, graph: Graph) -> Array:
     """out (receivers, dim_out) of x (senders, dim_in1), y (edges, dim_in2) and w (edges, weight_numel) or (weight_numel,)."""
     rule = _left_to_host(x, y, w)
-    out = _left(rule) if rule is not None else _chosen(problem, host, len(y), x, y, w, graph=graph)
-    return host.kernel(x, y, w, graph=graph) if out is None else out
+
+    def over(kernel: Call, x: Array, y: Array, w: Array, graph: Graph) -> Array:
+        return kernel(x, y, w, graph=graph)
+
+    out = _left(rule) if rule is not None else _chosen(problem, host, len(y), over, (x, y, w, graph), 0)
+    return over(host.kernel, x, y, w, graph) if out is None else out
 
 
-def _chosen(problem: Problem, host: Host, batch: int, x: Array, y: Array, w: Array, **graph: Graph) -> Array | None:
-    """What the backend that is decided for makes of the operands; None where that is the host."""
+def _chosen(problem: Problem, host: Host, batch: int, call: Call, operands: Sequence[Any], lead: int) -> Array | None:
+    """What ``call`` makes of the kernel that is decided for and the operands; None where that is the host's.
+
+    The first ``lead`` axes of the result are those of the operands.
+    """
     try:
         decision = session.resolve(_here(problem, bucket(batch), _precision()), host, "jax", device(), settings.current(), batch)
     except TPError:
@@ -59,7 +72,7 @@ def _chosen(problem: Problem, host: Host, batch: int, x: Array, y: Array, w: Arr
     if decision.kernel is None:
         return None
     try:
-        return differentiable(decision.kernel)(x, y, w, **graph)
+        return in_auto_mode(partial(call, differentiable(decision.kernel)), operands, lead)
     except Exception as error:
         if settings.current().backend.forced:
             raise

@@ -19,6 +19,7 @@ from jax.interpreters import ad, batching, mlir
 
 from tpregistry.jax.emitter import emit_jnp
 from tpregistry.jax.graph import Graph, side_by_side
+from tpregistry.jax.partition import by_samples, for_devices
 from tpregistry.plan import Operand, Plan
 
 Array = jax.Array
@@ -193,12 +194,31 @@ _lower_portable = mlir.lower_fun(_portable, multiple_results=True)
 _lower_compiled = mlir.lower_fun(_compiled, multiple_results=True)
 
 
+def _divided(*values: Array, plan: Plan, compiled: Compiled, counts: Counts, devices: int) -> Sequence[Array]:
+    """Each device computes its own samples; without a graph there are no indices."""
+    run = partial(_compiled, plan=plan, compiled=compiled, counts=counts)
+    own = [o.batched and not o.site for o in plan.inputs] + [True] * (len(values) - len(plan.inputs))
+    kept = [o.batched and not o.site for o in plan.outputs]
+    return by_samples(run, own, kept, devices)(*values)
+
+
+_lower_divided = mlir.lower_fun(_divided, multiple_results=True)
+
+
 def _lower_on(platform: str) -> Callable[..., Any]:
     def lower(context: Any, *operands: Any, **parameters: Any) -> Any:
-        """An exported program may run where the compiled kernel is not."""
-        exported = context.module_context.lowering_parameters.for_export
-        here = platform in getattr(parameters["compiled"], "platforms", ("cpu",))
-        return (_lower_compiled if here and not exported else _lower_portable)(context, *operands, **parameters)
+        """An exported program may run where the compiled kernel is not; one for several devices is XLA's to divide.
+
+        How was not tried on GPUs: several of them get plain jnp.
+        """
+        module, platforms = context.module_context, getattr(parameters["compiled"], "platforms", ("cpu",))
+        devices = getattr(module.axis_context, "num_devices", 1)
+        there = platform in platforms and (devices == 1 or platform == "cpu")
+        if module.lowering_parameters.for_export or not there:
+            return _lower_portable(context, *operands, **parameters)
+        if devices == 1:
+            return _lower_compiled(context, *operands, **parameters)
+        return _lower_divided(for_devices(context, devices), *operands, **parameters, devices=devices)
 
     return lower
 
