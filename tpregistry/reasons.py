@@ -83,6 +83,12 @@ _MEANINGS = (
         "The message names it. Another backend is taken; where it names a piece that nothing uses, leave that out of the model.",
     ),
     Meaning(
+        "TP126",
+        "its results are not repeatable",
+        "The backend adds in an order that changes from run to run, and torch.use_deterministic_algorithms(True) is in force.",
+        "Nothing to mend: another backend is taken. Or do without deterministic algorithms.",
+    ),
+    Meaning(
         "TP130",
         "the host has no such module",
         "The host cannot express the problem, so its own code can neither run it nor be the yardstick for others.",
