@@ -1,10 +1,9 @@
-"""What cg-triton's kernels need of a GPU, without one: registers, spills and seconds of compilation, for every real product, and
-for one with all parities to degree 3, of 68 paths.
+"""What cg-triton's kernels need of a GPU, without one: registers, spills and processor seconds of compilation.
 
     python benchmarks/triton_resources.py --only mace      (all of them: half an hour on two cores, long kernels compile slowly)
 
-Seconds are of a processor. Compiled ahead of time for sm_80 and sm_90, products and convolutions, forward, backward and double backward; read from the
-binaries by the cuobjdump that comes with Triton.
+Every real product, and one with all parities to degree 3, of 68 paths; products and convolutions, forward, backward and double
+backward; compiled ahead of time for sm_80 and sm_90, and read from the binaries by the cuobjdump that comes with Triton.
 """
 
 from __future__ import annotations
