@@ -26,12 +26,13 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
-from kernels import HERE, HOSTS, PATTERNS, geometric_mean, host_modules, in_turns, machine, peak_mib
+from contest import FRAME, HOSTS, Contest, contest, host_modules
+from kernels import HERE, PATTERNS, geometric_mean, in_turns, machine, peak_mib
 from rich.console import Console
 from rich.table import Table
 
-from tpregistry.frame import Operands, frame
-from tpregistry.gate import Yardstick, verify
+from tpregistry.frame import Operands
+from tpregistry.gate import Yardstick
 from tpregistry.gate.cases import draw
 from tpregistry.graph import Edges
 from tpregistry.problem import Problem, bucket
@@ -42,18 +43,20 @@ from tpregistry_cg import CgLlvm, CgTriton
 
 PRODUCTS = ("mace layer 1", "mace-mp-0 medium layer 2", "sevennet-0 inner", "nequip with parity", "sevennet-l3i5 inner")
 FUSED = {"cpu": CgLlvm(), "cuda": CgTriton()}
-FRAME = frame("torch")
 
 
-def crystals() -> dict[str, tuple[Atoms, float]]:
-    """Atoms, displaced a little, and a cutoff in Å that models of them use."""
-    found = {
-        "NaCl, 216 atoms": (bulk("NaCl", "rocksalt", a=5.64, cubic=True).repeat(3), 5.0),
-        "Cu, 256 atoms": (bulk("Cu", "fcc", a=3.61, cubic=True).repeat(4), 5.0),
-        "Si, 216 atoms": (bulk("Si", "diamond", a=5.43, cubic=True).repeat(3), 6.0),
+def crystals(small: bool) -> dict[str, tuple[Atoms, float]]:
+    """Atoms, displaced a little, and a cutoff in Å that models of them use; where small, one cell of each."""
+    cells = {
+        "NaCl": (bulk("NaCl", "rocksalt", a=5.64, cubic=True), 3, 5.0),
+        "Cu": (bulk("Cu", "fcc", a=3.61, cubic=True), 4, 5.0),
+        "Si": (bulk("Si", "diamond", a=5.43, cubic=True), 3, 6.0),
     }
-    for atoms, _ in found.values():
+    found = {}
+    for name, (cell, repeats, cutoff) in cells.items():
+        atoms = cell.repeat(1 if small else repeats)
         atoms.rattle(0.05, seed=0)
+        found[f"{name}, {len(atoms)} atoms"] = atoms, cutoff
     return found
 
 
@@ -91,19 +94,21 @@ def ours(device: str) -> tuple[str, str]:
     return f"{name}, not fused", name
 
 
-def contestants(problem: Problem, device: str) -> dict[str, Any]:
-    """Kernels of the convolution; ours pass the gate. Raises RuntimeError where one does not."""
-    kernels: dict[str, Any] = {name: Unfused(host.kernel) for name, host in host_modules(problem.product, device).items()}
-    asked = dict(zip(ours(device), (problem.product, problem), strict=True))
-    built = {name: FUSED[device].build(each, device) for name, each in asked.items()}
-    kernels |= {name: built[name] if asked[name].convolves else Unfused(built[name]) for name in asked}
-    host = host_modules(problem, device)[HOSTS[0]]
-    yardstick = Yardstick(problem.at(batch=256, nodes=16), host, FRAME, device)
-    for name in asked:
-        evidence = verify(kernels[name], yardstick)
-        if not evidence.ok:
-            raise RuntimeError(f"{name} fails the gate on {problem}: {evidence.failures}")
-    return kernels
+def contestants(problem: Problem, device: str, peers: bool) -> dict[str, Any]:
+    """Kernels of the convolution by name; all but e3nn's pass the gate. Raises RuntimeError where one of ours does not."""
+    checked = problem.at(batch=256, nodes=16)
+    if peers:
+        found = contest(checked, device, [])
+    else:
+        found = Contest({name: host.kernel for name, host in host_modules(checked, device).items()})
+    yardstick = Yardstick(checked, host_modules(checked, device)[HOSTS[0]], FRAME, device)
+    unfused, fused = ours(device)
+    found.admit(unfused, Unfused(FUSED[device].build(problem.product, device)), yardstick)
+    if fused not in found.kernels:
+        found.admit(fused, FUSED[device].build(problem, device), yardstick)
+    if found.left_out.keys() & {unfused, fused}:
+        raise RuntimeError(str(found.left_out))
+    return found.kernels
 
 
 def operands_on(problem: Problem, edges: Edges) -> Operands:
@@ -115,11 +120,11 @@ def operands_on(problem: Problem, edges: Edges) -> Operands:
     return Operands(drawn | nodes, graph=edges)
 
 
-def measure(crystal: str, edges: Edges, name: str, rounds: int, device: str) -> list[Row]:
+def measure(crystal: str, edges: Edges, name: str, rounds: int, device: str, peers: bool) -> list[Row]:
     """All patterns of one product on one graph."""
     count = len(edges.senders)
     problem = real_problems("float32")[name].convolution(bucket(edges.nodes)).at(batch=bucket(count))
-    kernels, operands, rows = contestants(problem, device), operands_on(problem, edges), []
+    kernels, operands, rows = contestants(problem, device, peers), operands_on(problem, edges), []
     for order, pattern in enumerate(PATTERNS):
         thunks = {each: FRAME.thunk(kernel, operands, "float32", device, order) for each, kernel in kernels.items()}
         peaks = {each: peak_mib(thunk, device) for each, thunk in thunks.items()}
@@ -143,22 +148,28 @@ def order_seconds(edges: Edges, rounds: int, device: str) -> dict[str, float]:
 def table(rows: list[Row], device: str) -> Table:
     """Milliseconds, ratios to the better of e3nn's modes, MiB."""
     shown = Table(box=None, padding=(0, 1), header_style="dim", title="float32, ms (times e3nn) and peak MiB", title_justify="left")
-    for heading in ("crystal", "edges", "product", "paths", "pattern", *HOSTS, *ours(device), "MiB e3nn", "MiB fused"):
+    names = contestants_of(rows)
+    for heading in ("crystal", "edges", "product", "paths", "pattern", *HOSTS, *names, "MiB e3nn", "MiB fused"):
         shown.add_column(heading, justify="left" if heading in ("crystal", "product", "pattern") else "right")
     for row in rows:
         theirs = [f"{1e3 * row.seconds[host]:.1f}" for host in HOSTS]
-        mine = [f"{1e3 * row.seconds[name]:.2f} ({row.ratio(name):.1f}x)" for name in ours(device)]
+        mine = [f"{1e3 * row.seconds[n]:.2f} ({row.ratio(n):.1f}x)" if n in row.seconds else "-" for n in names]
         memory = [f"{min(row.peak_mib[host] for host in HOSTS):.0f}", f"{row.peak_mib[ours(device)[1]]:.0f}"]
         shown.add_row(row.crystal, str(row.edges), row.problem, str(row.paths), row.pattern, *theirs, *mine, *memory)
     return shown
 
 
-def summary(rows: list[Row], device: str) -> dict[str, dict[str, float]]:
-    """For each contestant of ours and each pattern: mean and least ratio, largest share of e3nn's memory."""
+def contestants_of(rows: list[Row]) -> list[str]:
+    """All but e3nn."""
+    return list(dict.fromkeys(name for row in rows for name in row.seconds if name not in HOSTS))
+
+
+def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """For each contestant and each pattern: mean and least ratio, largest share of e3nn's memory."""
     found = {}
-    for name in ours(device):
+    for name in contestants_of(rows):
         for pattern in PATTERNS:
-            chosen = [row for row in rows if row.pattern == pattern]
+            chosen = [row for row in rows if row.pattern == pattern and name in row.seconds]
             ratios = [row.ratio(name) for row in chosen]
             memory = max(row.memory(name) for row in chosen)
             found[f"{name} {pattern}"] = {"mean": geometric_mean(ratios), "least": min(ratios), "memory": memory}
@@ -171,18 +182,22 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", choices=list(FUSED))
     parser.add_argument("--name", default="convolutions", help="of the result file")
     parser.add_argument("--only", default="", help="products whose name holds this")
+    parser.add_argument("--small", action="store_true", help="one cell of each crystal, to see that everything runs")
+    parser.add_argument("--peers", action="store_true", help="also every other backend, its product between gather and sum")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after this time")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     args, console = parser.parse_args(), Console(width=None if sys.stdout.isatty() else 190)
     os.environ["TP_CACHE_DIR"] = tempfile.mkdtemp()
     begin, where, rows, orders = time.time(), machine(args.device), [], {}
-    for crystal, (atoms, cutoff) in crystals().items():
+    for crystal, (atoms, cutoff) in crystals(args.small).items():
         edges = edges_of(atoms, cutoff)
         orders[crystal] = order_seconds(edges, args.rounds, args.device)
-        for name in PRODUCTS:
-            rows += measure(crystal, edges, name, args.rounds, args.device) if args.only in name else []
+        for name in (name for name in PRODUCTS if args.only in name):
+            if time.time() - begin < args.seconds:
+                rows += measure(crystal, edges, name, args.rounds, args.device, args.peers)
         print(f"{crystal}: done", file=sys.stderr, flush=True)
     console.print(table(rows, args.device), "")
-    found = summary(rows, args.device)
+    found = summary(rows)
     for name, one in found.items():
         console.print(
             f"{name:28s} {one['mean']:6.1f}x in geometric mean, least {one['least']:.1f}x, memory at most {one['memory']:.2f}"
