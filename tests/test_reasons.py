@@ -31,7 +31,7 @@ def test_every_explanation_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("TP127", "Did you mean TP120?"),
+        ("TP127", "Did you mean TP126?"),
         ("TP11", "Did you mean TP110?"),
         ("hello", "there is no code 'HELLO'"),
         ("CUEQ12", "not a code of tpregistry but of a plugin"),
