@@ -50,7 +50,7 @@ bench: .venv/ready .venv-mace/ready
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float64 --rounds 7 --without cg-dense cg-hoist --name kernels-float64
 	$(NEW) benchmarks/kernels.py --batch 1000 --dtype float32 --rounds 7 --only connection --auto --name kernels-uvw
 	$(NEW) benchmarks/convolutions.py
-	$(OLD) benchmarks/mace_step.py
+	$(OLD) benchmarks/model_step.py
 	$(NEW) benchmarks/jax_kernels.py
 
 docs: .venv/ready

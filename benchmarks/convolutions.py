@@ -30,7 +30,8 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
-from kernels import HERE, HOSTS, PATTERNS, geometric_mean, host_modules, in_turns, machine, peak_mib
+from contest import HOSTS, host_modules
+from kernels import HERE, PATTERNS, geometric_mean, in_turns, machine, peak_mib
 from rich.console import Console
 from rich.table import Table
 
@@ -157,11 +158,13 @@ def operands_on(problem: Problem, edges: Edges) -> Operands:
     return Operands(drawn | nodes, graph=edges)
 
 
-def measure(name: str, graphs: dict[str, Edges], where: Setting, rounds: int) -> list[Row]:
-    """All patterns of one product, graph by graph."""
+def measure(name: str, graphs: dict[str, Edges], where: Setting, rounds: int, deadline: float) -> list[Row]:
+    """All patterns of one product, graph by graph; none is begun after the deadline."""
     whole = real_problems("float32")[name].convolution(1)
     kernels, rows = where.contestants(whole), []
     for crystal, edges in graphs.items():
+        if time.time() > deadline:
+            break
         count = len(edges.senders)
         operands = operands_on(whole.at(nodes=bucket(edges.nodes), batch=bucket(count)), edges)
         for order, pattern in enumerate(PATTERNS):
@@ -226,6 +229,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=list(OURS))
     parser.add_argument("--name", default="", help="of the result file: convolutions, or convolutions-jax")
     parser.add_argument("--only", default="", help="products whose name holds this")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after this time")
     parser.add_argument("--crystal", default="", help="crystals whose name holds this")
     parser.add_argument("--without", nargs="*", default=[], help="backends to leave out")
     parser.add_argument("--results", type=Path, default=HERE / "results")
@@ -243,7 +247,8 @@ def main() -> int:
             import jax
 
             stack.enter_context(jax.enable_x64(True))  # the gate's reference
-        rows = [row for name in PRODUCTS if args.only in name for row in measure(name, graphs, where, args.rounds)]
+        deadline, names = begin + args.seconds, (name for name in PRODUCTS if args.only in name)
+        rows = [row for name in names for row in measure(name, graphs, where, args.rounds, deadline)]
     console.print(table(rows), "")
     found = summary(rows)
     for name, one in found.items():

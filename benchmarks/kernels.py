@@ -27,28 +27,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import e3nn
 import torch
+from contest import FRAME, HOSTS, contest
 from kernels_plot import draw as plot
 from rich.console import Console
 from rich.table import Table
 
 import tpregistry
 from tpregistry import discovery, session
-from tpregistry.building import build
-from tpregistry.frame import frame
-from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw
 from tpregistry.problem import Mode, Problem, bucket
-from tpregistry.settings import current
 from tpregistry.testing import real_problems
-from tpregistry.verdicts import verdict_of
 from tpregistry_e3nn.adapter import Adapter
 
 HERE = Path(__file__).parent
 PATTERNS = ("forward", "backward", "force")
-HOSTS = ("e3nn script", "e3nn eager")
-FRAME = frame("torch")
 Thunk = Callable[[], object]
 
 
@@ -66,48 +59,11 @@ class Row:
     peak_mib: dict[str, float]
     floor_seconds: float
     build_seconds: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def ratio(self, name: str) -> float:
         """How many times faster than the better of e3nn's modes."""
         return min(self.seconds[host] for host in HOSTS) / self.seconds[name]
-
-
-def host_modules(problem: Problem, device: str) -> dict[str, Any]:
-    """e3nn's own code in both of its modes."""
-    before, found = e3nn.get_optimization_defaults()["jit_mode"], {}
-    for name, mode in zip(HOSTS, ("script", "eager"), strict=True):
-        e3nn.set_optimization_defaults(jit_mode=mode)
-        try:
-            found[name] = Adapter().host(problem, device)
-        finally:
-            e3nn.set_optimization_defaults(jit_mode=before)
-    return found
-
-
-def contestants(problem: Problem, device: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Kernels by name, those that pass the gate; and the seconds that building and checking took."""
-    hosts, seconds = host_modules(problem, device), {}
-    kernels = {name: host.kernel for name, host in hosts.items()}
-    yardstick = Yardstick(problem, hosts[HOSTS[0]], FRAME, device)
-    for name, plugin in discovery.backends(current()).items():
-        backend = plugin.backend
-        if backend is None or plugin.face.host or not verdict_of(backend, problem, "torch", device, "e3nn").ok:
-            continue
-        kernel = build(backend, problem, device, "torch")
-        seconds[name] = first_use(kernel, problem, device)
-        evidence = verify(kernel, yardstick)
-        if evidence.ok:
-            kernels[name] = kernel
-        else:
-            print(f"{name} fails the gate on {problem}: {evidence.failures}", file=sys.stderr)
-    return kernels, seconds
-
-
-def first_use(kernel: Any, problem: Problem, device: str) -> float:
-    """Seconds of the first force pattern, with whatever is generated, compiled or loaded for it."""
-    start = time.perf_counter()
-    FRAME.thunk(kernel, draw(problem, 1, 0), problem.dtype, device, 2)()
-    return time.perf_counter() - start
 
 
 def copier(problem: Problem, batch: int, device: str) -> tuple[Thunk, int]:
@@ -204,6 +160,14 @@ def summary(rows: list[Row], backend: str) -> dict[str, dict[str, float]]:
     return {key: {"mean": geometric_mean(found), "least": min(found), "rows": len(found)} for key, found in groups.items()}
 
 
+def regret(rows: list[Row]) -> dict[str, float]:
+    """How much longer what the tuner chose took than the best of all, in rounds that the tuner did not see."""
+    shares = [
+        row.seconds["auto"] / min(s for name, s in row.seconds.items() if name != "auto") for row in rows if "auto" in row.seconds
+    ]
+    return {"mean": geometric_mean(shares), "most": max(shares), "rows": len(shares)} if shares else {}
+
+
 def table(rows: list[Row]) -> Table:
     """Milliseconds; ratios are to the better of e3nn's modes."""
     names = list(dict.fromkeys(name for row in rows for name in row.seconds if name not in HOSTS))
@@ -248,28 +212,29 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="problems whose name holds this")
     parser.add_argument("--without", nargs="*", default=[], help="backends to leave out")
     parser.add_argument("--auto", action="store_true", help="also what TP_BACKEND=auto binds for each row, tuned first")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no problem after this time")
     parser.add_argument("--name", default="kernels", help="of the result files")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     return parser.parse_args()
 
 
 def run(args: argparse.Namespace, console: Console) -> list[Row]:
-    """Every problem at every dtype and batch, a table for each of those."""
+    """Every problem at every dtype and batch, a table for each of those; none is begun after the time that is given."""
+    deadline = time.perf_counter() + args.seconds
     rows: dict[tuple[str, int], list[Row]] = {}
     for dtype in args.dtype:
         for name, problem in real_problems(dtype).items():
-            if args.only not in name:
+            if args.only not in name or time.perf_counter() > deadline:
                 continue
-            kernels, seconds = contestants(problem.at(batch=256), args.device)
-            kept = {each: kernel for each, kernel in kernels.items() if each not in args.without}
+            found = contest(problem.at(batch=256), args.device, args.without)
             for batch in args.batch:
-                for row in measure(problem, name, kept, batch, args.device, args):
-                    row.build_seconds = seconds
+                for row in measure(problem, name, found.kernels, batch, args.device, args):
+                    row.build_seconds, row.left_out = found.build_seconds, found.left_out
                     rows.setdefault((dtype, batch), []).append(row)
             print(f"{name}, {dtype}: done", file=sys.stderr, flush=True)
-    for found in rows.values():
-        console.print(table(found), "")
-    return [row for found in rows.values() for row in found]
+    for group in rows.values():
+        console.print(table(group), "")
+    return [row for group in rows.values() for row in group]
 
 
 def main() -> int:
@@ -284,7 +249,13 @@ def main() -> int:
                 f"{name:10s} {key:28s} {one['mean']:6.2f}x in geometric mean, least {one['least']:.2f}x, {one['rows']} products"
             )
     args.results.mkdir(parents=True, exist_ok=True)
-    everything = {"machine": where, "seconds": time.time() - begin, "summary": means, "rows": [vars(row) for row in rows]}
+    everything = {
+        "machine": where,
+        "seconds": time.time() - begin,
+        "summary": means,
+        "regret": regret(rows),
+        "rows": [vars(row) for row in rows],
+    }
     (args.results / f"{args.name}.json").write_text(json.dumps(everything, indent=1))
     plot(everything, args.results / f"{args.name}.png", "cg-llvm" if args.device == "cpu" else "cg-triton")
     return 0

@@ -32,8 +32,9 @@ def draw(everything: dict[str, Any], path: Path, backend: str = "cg-llvm") -> No
     axes[0][-1].legend(loc="lower right", frameon=False)
     where = everything["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
+    threads = f", {where['threads']} threads" if "threads" in where else ""
     figure.supxlabel(
-        f"times faster than the better of e3nn's modes ({backend})\n{where['device']}, {where['threads']} threads; {versions}",
+        f"times faster than the better of e3nn's modes ({backend})\n{where['device']}{threads}; {versions}",
         fontsize=8,
     )
     figure.savefig(path, dpi=150)

@@ -1,9 +1,9 @@
-"""What cg-triton's kernels need of a GPU, without one: registers, spills and seconds of compilation, for every real product.
+"""What cg-triton's kernels need of a GPU, without one: registers, spills and processor seconds of compilation.
 
     python benchmarks/triton_resources.py --only mace      (all of them: half an hour on two cores, long kernels compile slowly)
 
-Compiled ahead of time for sm_80 and sm_90, products and convolutions, forward, backward and double backward; read from the
-binaries by the cuobjdump that comes with Triton.
+Every real product, and one with all parities to degree 3, of 68 paths; products and convolutions, forward, backward and double
+backward; compiled ahead of time for sm_80 and sm_90, and read from the binaries by the cuobjdump that comes with Triton.
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ from rich.table import Table
 from tpregistry.plan import plan_tensor_product
 from tpregistry.problem import Mode
 from tpregistry.testing import real_problems
+from tpregistry.testing.real import channelwise_problem
 from tpregistry_cg.triton.kernel import TritonPlan
 from tpregistry_cg.triton.resources import resources
 
 HERE = Path(__file__).parent
+LONG = {
+    "all parities to 3e+3o": channelwise_problem(
+        "64x0e+64x0o+64x1e+64x1o+64x2e+64x2o+64x3e+64x3o", "0e+1o+2e+3o", "0e+0o+1e+1o+2e+2o+3e+3o", "float32"
+    )
+}
 ORDERS = ("forward", "backward", "double backward")
 HEADINGS = ("product", "paths", "operation", "order", "sm", "kernels", "registers", "bytes spilled", "seconds")
 
 
 def rows(only: str, architectures: list[int]) -> Any:
     """One for each product, operation, order and architecture: all of its kernels."""
-    for name, problem in real_problems("float32").items():
+    for name, problem in (real_problems("float32") | LONG).items():
         if only not in name or problem.paths[0].mode is not Mode.UVU:
             continue
         for operation, nodes in (("tensor_product", 0), ("tensor_product_conv", 64)):

@@ -11,6 +11,7 @@ from os import environ
 
 from tpregistry.backend import Face, Kernel, Reason, Verdict
 from tpregistry.problem import Problem
+from tpregistry_cg.triton.form import Form
 
 
 def _face(name: str, summary: str, *requires: str) -> Face:
@@ -95,19 +96,59 @@ class CgTriton:
         operations=("tensor_product", "tensor_product_conv"),
         requires=("torch", "triton"),
     )
+    form = Form()
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """All modes and dtypes on a GPU, up to 1024 copies; on a CPU only by Triton's interpreter, which is for tests."""
         reasons = []
         if device.split(":")[0] != "cuda" and environ.get("TRITON_INTERPRET") != "1":
-            reasons.append(Reason("TP120", f"cg-triton runs on NVIDIA and AMD GPUs, not on {device}"))
+            reasons.append(Reason("TP120", f"{self.face.name} runs on NVIDIA and AMD GPUs, not on {device}"))
         widest = max((rep.mul for rep in (*problem.irreps_in1, *problem.irreps_in2)), default=0)
         if widest > 1024:
-            reasons.append(Reason("TP125", f"cg-triton has at most 1024 lanes, the problem {widest} copies"))
+            reasons.append(Reason("TP125", f"{self.face.name} has at most 1024 lanes, the problem {widest} copies"))
         return Verdict(tuple(reasons), _triton_seconds(problem) if device != "cpu" else 600.0)
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel with derivatives of its own, compiled when it is called."""
         from tpregistry_cg.triton.product import build
 
-        return build(problem, device)
+        return build(problem, device, self.form)
+
+
+class CgTritonWarp(CgTriton):
+    """The same with one warp a program: a thread has several channels, and computes once what they share."""
+
+    face = replace(CgTriton.face, name="cg-triton-warp", summary="cg-triton with one warp a program")
+    form = Form(warps=1, budget=125)
+
+
+class CgTritonDirect(CgTriton):
+    """The same with every component stored by itself: more writes, but nothing is exchanged between threads."""
+
+    face = replace(CgTriton.face, name="cg-triton-direct", summary="cg-triton with every component stored by itself")
+    form = Form(tiles=False)
+
+
+class CgTritonAtomic(CgTriton):
+    """Convolutions edge by edge in their own order: one sweep for all gradients, which are added to nodes atomically."""
+
+    face = replace(
+        CgTriton.face,
+        name="cg-triton-atomic",
+        summary="cg-triton's convolution edge by edge, added to nodes atomically (not repeatable)",
+        operations=("tensor_product_conv",),
+    )
+    form = Form(atomic=True)
+
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """float32 and float64, where channels are not mixed and nobody asks for repeatable results."""
+        from tpregistry.plan.channelwise import channelwise
+
+        verdict, reasons = super().supports(problem, device, framework), []
+        if problem.deterministic:
+            reasons.append(Reason("TP126", "cg-triton-atomic adds in no fixed order, and deterministic algorithms are asked for"))
+        if problem.dtype not in ("float32", "float64"):
+            reasons.append(Reason("TP121", f"cg-triton-atomic adds in float32 and float64, not in {problem.dtype}"))
+        if not channelwise(problem).whole:
+            reasons.append(Reason("TP123", "cg-triton-atomic does not mix channels in a convolution", "cg-triton does, unfused"))
+        return replace(verdict, reasons=(*verdict.reasons, *reasons))

@@ -86,12 +86,12 @@ class GtpLlvm:
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """float32 and float64 on a CPU."""
-        reasons = []
+        reasons = list(_verdict(self.face.name, problem).reasons)
         if device != "cpu":
             reasons.append(Reason("TP120", f"gtp-llvm runs on a CPU, not on {device}"))
         if problem.correlation and framework == "jax":
             reasons.append(Reason("TP125", "gtp-llvm raises signals to powers in torch only", "gtp-grid does so in JAX"))
-        return _verdict(self.face.name, problem, tuple(reasons))
+        return Verdict(tuple(reasons), 0.2)
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel with derivatives of its own; it is compiled when it is called, or in JAX when it is lowered."""

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
 from tests.cg.test_convolution import convolution
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.plan import plan_tensor_product
+from tpregistry.problem import Mode
 from tpregistry.testing import real_problems, zoo
-from tpregistry_cg import CgTriton
+from tpregistry_cg import CgTriton, CgTritonAtomic, CgTritonDirect, CgTritonWarp
+from tpregistry_cg.triton.form import Form
 from tpregistry_cg.triton.kernel import TritonPlan
-from tpregistry_cg.triton.passes import BUDGET
-from tpregistry_cg.triton.resources import resources
+from tpregistry_cg.triton.resources import compiled, resources
+
+FORMS = (CgTriton(), CgTritonWarp(), CgTritonDirect(), CgTritonAtomic())
 
 
 def test_it_is_for_gpus() -> None:
-    problem = zoo("float32")["both parities"]
-    assert [reason.code for reason in CgTriton().supports(problem, "cpu").reasons] == ["TP120"]
+    problem = convolution(zoo("float32")["both parities"])
+    for backend in FORMS:
+        assert [reason.code for reason in backend.supports(problem, "cpu").reasons] == ["TP120"]
+        assert backend.supports(problem, "cuda").ok
+        assert len({backend.form for backend in FORMS}) == len({backend.face.name for backend in FORMS}) == len(FORMS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"), [({"deterministic": True}, "TP126"), ({"dtype": "bfloat16"}, "TP121"), ({}, "")], ids=str
+)
+def test_atomic_sums_are_for_those_who_may_have_them(changes: dict, code: str) -> None:
+    problem = convolution(zoo("float32")["both parities"]).at(**changes)
+    assert [reason.code for reason in CgTritonAtomic().supports(problem, "cuda").reasons] == ([code] if code else [])
     assert CgTriton().supports(problem, "cuda").ok
+
+
+def test_atomic_sums_do_not_mix_channels() -> None:
+    problem = convolution(real_problems()["nequip self-connection"])
+    assert [reason.code for reason in CgTritonAtomic().supports(problem, "cuda").reasons] == ["TP123"]
 
 
 @pytest.mark.parametrize("architecture", [80, 90])
@@ -33,7 +55,39 @@ def test_nothing_spills(architecture: int, convolves: bool) -> None:
         kernel = kernel.vjp()
 
 
+@pytest.mark.parametrize("form", [backend.form for backend in FORMS], ids=[backend.face.name for backend in FORMS])
+@pytest.mark.parametrize("convolves", [False, True])
+def test_every_form_compiles_without_spills(form: Form, convolves: bool) -> None:
+    problem = zoo("float32")["both parities"]
+    kernel = TritonPlan(plan_tensor_product(convolution(problem) if convolves else problem), torch.float32, form)
+    for _ in range(3):
+        assert all(found.spilled == 0 for found in resources(kernel))
+        kernel = kernel.vjp()
+
+
+@pytest.mark.parametrize("convolves", [False, True])
+@pytest.mark.parametrize("form", [Form(), Form(atomic=True)], ids=["nodes", "atomic"])
+@pytest.mark.parametrize("copies", [8, 128])
+def test_rows_are_counted_in_64_bits(copies: int, form: Form, convolves: bool) -> None:
+    """More than 2^31 numbers: every stride is widened before it is multiplied; 32 bits are for places within a row."""
+    problem = problem_from_irreps(f"{copies}x0e+{copies}x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float32")
+    kernel = TritonPlan(plan_tensor_product(convolution(problem) if convolves else problem), torch.float32, form).vjp()
+    for sweep in kernel.sweeps:
+        text = compiled(sweep, 0, 90).asm["ttir"]
+        used = re.findall(r"(arith\.\w+) [^\n]*%s\d+\b[^\n]*: (.*?)(?: loc|$)", text, re.MULTILINE)
+        assert used
+        assert {(operation, kind.strip()) for operation, kind in used} == {("arith.extsi", "i32 to i64")}
+
+
+def test_float32_is_ieee() -> None:
+    """No TF32, no flushed denormals, no approximations; multiplications and additions are fused where they can be."""
+    kernel = TritonPlan(plan_tensor_product(zoo("float32")["both parities"]), torch.float32).vjp()
+    text = compiled(kernel, 0, 90).asm["ptx"]
+    assert not re.search(r"tf32|\.ftz|\.approx|mma", text)
+    assert "fma.rn.f32" in text
+
+
 def test_long_kernels_are_split() -> None:
     kernel = TritonPlan(plan_tensor_product(real_problems()["sevennet-l3i5 inner"]).vjp(), torch.float32)
     assert len(kernel.emitted.passes) > 1
-    assert sum(len(b.pairs) * len(b.uses) for group in kernel.schedule.groups for b in group) > BUDGET
+    assert sum(len(b.pairs) * len(b.uses) for group in kernel.schedule.groups for b in group) > Form().budget

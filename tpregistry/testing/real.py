@@ -36,11 +36,11 @@ _UVW = {
 def real_problems(dtype: str = "float32") -> dict[str, Problem]:
     """All of them by name, the `uvu` ones first."""
     dense = {name: problem_from_irreps(*texts, Mode.UVW, shared_weights=True, dtype=dtype) for name, texts in _UVW.items()}
-    return {name: _channelwise(*texts, dtype) for name, texts in _UVU.items()} | dense
+    return {name: channelwise_problem(*texts, dtype) for name, texts in _UVU.items()} | dense
 
 
-def _channelwise(in1: str, in2: str, kept: str, dtype: str) -> Problem:
-    """Every path to an irrep of ``kept``, each to an output of its own, in e3nn's order."""
+def channelwise_problem(in1: str, in2: str, kept: str, dtype: str) -> Problem:
+    """The `uvu` product with every path to an irrep of ``kept``, each to an output of its own, in e3nn's order."""
     every = problem_from_irreps(in1, in2, None, Mode.UVU, shared_weights=False, dtype=dtype)
     allowed = {(item.l, item.p) for item in Irreps.parse(kept)}
     pieces = [n for n, item in enumerate(every.irreps_out) if (item.l, item.p) in allowed]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import linecache
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from types import ModuleType
@@ -17,9 +13,12 @@ from tpregistry.plan import Operand, Plan, orders
 from tpregistry.plan.schedule import Schedule, schedule
 from tpregistry.torch.graph import Graph
 from tpregistry_cg.triton.emitter import Emitted, Pass, emit
+from tpregistry_cg.triton.form import Form
+from tpregistry_cg.triton.module import load
 
 Tensor = torch.Tensor
 
+DEFAULT = Form()
 ROWS = 1024
 """Rows of sums over all samples: as many programs as keep a GPU busy, and no more."""
 
@@ -33,17 +32,17 @@ class TritonPlan:
 
     engine = "triton"
 
-    def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
-        self.plan, self.dtype = plan, dtype
+    def __init__(self, plan: Plan, dtype: torch.dtype, form: Form = DEFAULT) -> None:
+        self.plan, self.dtype, self.form = plan, dtype, form
         self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched and not operand.site)
 
     def vjp(self) -> TritonPlan:
         """All gradients at once."""
-        return TritonPlan(self.plan.vjp(), self.dtype)
+        return TritonPlan(self.plan.vjp(), self.dtype, self.form)
 
     def part(self, given: tuple[bool, ...], wanted: tuple[bool, ...]) -> TritonPlan:
         """Only some outputs, where some inputs are zero and not given."""
-        return TritonPlan(self.plan.part(given, wanted), self.dtype)
+        return TritonPlan(self.plan.part(given, wanted), self.dtype, self.form)
 
     def sources(self, derivatives: int) -> dict[str, str]:
         """Schedule and Triton source of the function itself and of its derivatives."""
@@ -56,23 +55,28 @@ class TritonPlan:
     @cached_property
     def sweeps(self) -> list[TritonPlan]:
         """This plan, or several that are run one after the other."""
-        plans = orders.sweeps(self.plan)
-        return [self] if len(plans) == 1 else [TritonPlan(plan, self.dtype) for plan in plans]
+        plans = [self.plan] if self.form.atomic else orders.sweeps(self.plan)
+        return [self] if len(plans) == 1 else [TritonPlan(plan, self.dtype, self.form) for plan in plans]
 
     @cached_property
     def schedule(self) -> Schedule:
         """The order of its terms."""
         return schedule(self.plan)
 
+    @property
+    def real(self) -> str:
+        """The dtype of the arithmetic."""
+        return "float64" if self.dtype == torch.float64 else "float32"
+
     @cached_property
     def emitted(self) -> Emitted:
         """The source and its kernels."""
-        return emit(self.schedule, "float64" if self.dtype == torch.float64 else "float32")
+        return emit(self.schedule, self.real, self.form)
 
     @cached_property
     def owner(self) -> str:
-        """The site whose nodes the sweep goes through."""
-        return orders.owner(self.plan)
+        """The site whose nodes the sweep goes through; empty where it goes through samples or edges."""
+        return "" if self.form.atomic else orders.owner(self.plan)
 
     @cached_property
     def module(self) -> ModuleType:
@@ -86,29 +90,35 @@ class TritonPlan:
             return tuple(found[operand.name] for operand in self.plan.outputs)
         inputs = [_rows(operand) for operand in operands]
         batch = inputs[self._batch_of].shape[0]
-        programs = [graph.count(self.owner) if graph is not None else -(-batch // one.samples) for one in self.emitted.passes]
-        if not all(operand.batched for operand in self.plan.outputs) and graph is None:
+        owners = graph.count(self.owner) if graph is not None and self.owner else 0
+        programs = [owners or -(-batch // one.samples) for one in self.emitted.passes]
+        if not all(operand.batched for operand in self.plan.outputs) and not self.owner:
             programs = [min(ROWS, count) for count in programs]
         rows = max(programs, default=1)
         outputs = [self._output(operand, batch, rows, graph, inputs[0]) for operand in self.plan.outputs]
         arguments = _arguments(inputs, self.plan.inputs) + _arguments(outputs, self.plan.outputs, sums=True)
         if graph is not None:
-            order = graph.order(self.owner)
-            arguments += [order.first, order.edges, order.other]
+            order = graph.order(self.owner) if self.owner else None
+            arguments += [order.first, order.edges, order.other] if order else [graph.senders, graph.receivers]
         with torch.cuda.device_of(inputs[0]):
             for one, count in zip(self.emitted.passes, programs, strict=True) if batch else ():
                 self._launch(one, count, [*arguments, batch, count])
-        return tuple(out if o.batched else out.sum(0) for out, o in zip(outputs, self.plan.outputs, strict=True))
+        whole = (out if o.batched else out.sum(0) for out, o in zip(outputs, self.plan.outputs, strict=True))
+        return tuple(out.to(self.dtype) for out in whole)
 
     def _output(self, operand: Operand, batch: int, rows: int, graph: Graph | None, like: Tensor) -> Tensor:
         """Fresh memory, zeros where kernels leave some of it; for an operand that all samples share, a row for each program."""
         count = graph.count(operand.site) if graph is not None and operand.site else batch if operand.batched else rows
         whole = batch and operand.batched and operand.name not in self.emitted.cleared
-        return (like.new_empty if whole else like.new_zeros)((count, operand.size))
+        return (like.new_empty if whole else like.new_zeros)((count, operand.size), dtype=self.stored(operand.name))
+
+    def stored(self, output: str) -> torch.dtype:
+        """In what an output is kept while kernels run."""
+        return getattr(torch, self.real) if output in self.emitted.summed else self.dtype
 
     def _launch(self, one: Pass, programs: int, arguments: list[Any]) -> None:
         kernel = getattr(self.module, one.name)
-        kernel[(programs, one.parts)](*arguments, SAMPLES=one.samples, num_warps=warps(one), enable_fp_fusion=True)
+        kernel[(programs, one.parts)](*arguments, num_warps=warps(one, self.form), enable_fp_fusion=True)
 
     def named(self, *operands: Tensor, graph: Graph | None) -> Iterator[tuple[str, Tensor]]:
         """The outputs with their names."""
@@ -121,25 +131,12 @@ def _rows(operand: Tensor) -> Tensor:
     return plain if plain.stride(-1) == 1 else plain.contiguous()
 
 
-def warps(one: Pass) -> int:
-    """Of a program: a thread has a few numbers of a tile."""
-    return max(1, min(4, one.samples * one.lanes // 32))
+def warps(one: Pass, form: Form) -> int:
+    """Of a program: a lane each, or a few."""
+    return max(1, min(form.warps, one.samples * one.lanes // 32))
 
 
 def _arguments(tensors: Sequence[Tensor], operands: Sequence[Operand], sums: bool = False) -> list[Any]:
     """Addresses and row strides; 0 where all samples read one row."""
     strides = [tensor.stride(0) if operand.batched or sums else 0 for tensor, operand in zip(tensors, operands, strict=True)]
     return [value for pair in zip(tensors, strides, strict=True) for value in pair]
-
-
-def load(source: str) -> ModuleType:
-    """The module of a source. Triton reads the lines of its functions, which `linecache` holds for it; it keeps binaries itself."""
-    mode = "interpreted" if os.environ.get("TRITON_INTERPRET") == "1" else "compiled"
-    name = f"tpregistry_cg_triton_{mode}_" + hashlib.sha256(source.encode()).hexdigest()[:24]
-    if name not in sys.modules:
-        module, path = ModuleType(name), f"<{name}>"
-        module.__file__ = path
-        linecache.cache[path] = len(source), None, source.splitlines(keepends=True), path
-        sys.modules[name] = module
-        exec(compile(source, path, "exec"), vars(module))
-    return sys.modules[name]

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from tpregistry.plan import Plan
 from tpregistry.plan.schedule import Block, Schedule
 
-BUDGET = 1000
-"""Multiplications of a lane in one kernel: more take registers that there are not, and compile for minutes."""
-
 
 @dataclass(frozen=True)
 class Target:
@@ -41,11 +38,13 @@ class Written:
         self._before: set[Number] = set()
         self._now: set[Number] = set()
         self._mixed: set[str] = set()
+        self.added: set[str] = set()
 
     def next(self, targets: list[Target]) -> None:
         """Another kernel, which writes these."""
         self._before |= self._now
         self._now = {(target.operand, n) for target in targets for n in target.numbers}
+        self.added |= {target.operand for target in targets if self.adds(target)}
         self._mixed |= {target.operand for target in targets if self.adds(target) and not self._all(target)}
 
     def adds(self, target: Target) -> bool:
@@ -84,12 +83,12 @@ def target_of(block: Block, role: str, operand: str, s: int) -> Target:
     return Target(operand, place.start + s * place.loop, place.lane, block.lanes if place.lane else 1, place.size)
 
 
-def passes(schedule: Schedule) -> list[list[Group]]:
+def passes(schedule: Schedule, budget: int) -> list[list[Group]]:
     """Groups in few kernels, each within the budget, none with two places that overlap and are not the same."""
     found: list[tuple[list[Group], dict[Number, Target]]] = []
-    for group in (g for whole in schedule.groups for g in _separable(whole)):
+    for group in (g for whole in schedule.groups for g in _separable(whole, budget)):
         for groups, taken in found:
-            if _fits(taken, group) and sum(map(_work, (*groups, group))) <= BUDGET:
+            if _fits(taken, group) and sum(map(_work, (*groups, group))) <= budget:
                 groups.append(group)
                 taken.update(_owned(group))
                 break
@@ -102,14 +101,14 @@ def _work(group: Group) -> int:
     return sum(len(block.pairs) * len(block.uses) * block.loops for block in group)
 
 
-def _separable(group: Group) -> Iterator[Group]:
+def _separable(group: Group, budget: int) -> Iterator[Group]:
     """The blocks of a group in few groups of which that is true."""
     rest = list(group)
     while rest:
         taken: dict[Number, Target] = {}
         kept = []
         for block in rest:
-            if _fits(taken, (block,)) and (not kept or _work((*kept, block)) <= BUDGET):
+            if _fits(taken, (block,)) and (not kept or _work((*kept, block)) <= budget):
                 taken.update(_owned((block,)))
                 kept.append(block)
         yield tuple(kept)

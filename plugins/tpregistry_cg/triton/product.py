@@ -15,15 +15,16 @@ from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
 from tpregistry_cg.mixed import Mixed, scaling
+from tpregistry_cg.triton.form import Form
 from tpregistry_cg.triton.kernel import Tensor, TritonPlan
 
 
-def build(problem: Problem, device: str) -> Kernel:
-    """The kernel of a problem; a convolution whose channels are mixed is not fused."""
+def build(problem: Problem, device: str, form: Form) -> Kernel:
+    """The kernel of a problem, written in a form; a convolution whose channels are mixed is not fused."""
     split = channelwise(problem)
     if problem.convolves and not split.whole:
-        return Unfused(build(problem.product, device))
-    forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype))
+        return Unfused(build(problem.product, device, form))
+    forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype), form)
     if split.whole:
         return forward
     arrays = arrays_of("torch", problem.dtype, device)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+from typing import Any
 
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from tpregistry.plan.orders import ORDER
+from tpregistry_cg.triton.emitter import graph_arrays
 from tpregistry_cg.triton.kernel import TritonPlan, warps
 
 _POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
@@ -22,7 +23,7 @@ _POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.float16: "*fp
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one kernel on one architecture (80, 90): registers of a thread, bytes that it spills, seconds of compilation."""
+    """Of one kernel on one architecture (80, 90): registers of a thread, bytes that it spills, processor seconds of compilation."""
 
     name: str
     architecture: int
@@ -36,20 +37,28 @@ def resources(plan: TritonPlan, architecture: int = 90) -> list[Resources]:
     return [_of(sweep, number, architecture) for sweep in plan.sweeps for number in range(len(sweep.emitted.passes))]
 
 
-def _of(plan: TritonPlan, number: int, architecture: int) -> Resources:
+def compiled(plan: TritonPlan, number: int, architecture: int) -> Any:
+    """A kernel of one sweep as Triton compiles it for the architecture: ``asm`` holds every stage, "ttir" to "cubin"."""
     one = plan.emitted.passes[number]
-    count = len(plan.plan.inputs + plan.plan.outputs)
-    signature = {name: kind for n in range(count) for name, kind in ((f"p{n}", _POINTERS[plan.dtype]), (f"s{n}", "i32"))}
-    signature |= dict.fromkeys(ORDER, "*i64") if plan.owner else {}
-    signature |= {"count": "i32", "rows": "i32", "SAMPLES": "constexpr"}
-    source = ASTSource(getattr(plan.module, one.name), signature, {"SAMPLES": one.samples})
-    start = time.perf_counter()
-    compiled = triton.compile(
-        source, target=GPUTarget("cuda", architecture, 32), options={"num_warps": warps(one), "enable_fp_fusion": True}
-    )
-    seconds = time.perf_counter() - start
-    registers, stack, local = _usage(compiled.asm["cubin"])
-    return Resources(one.name, architecture, registers, stack + local, seconds)
+    stored = [plan.dtype] * len(plan.plan.inputs) + [plan.stored(operand.name) for operand in plan.plan.outputs]
+    signature = {name: kind for n, dtype in enumerate(stored) for name, kind in ((f"p{n}", _POINTERS[dtype]), (f"s{n}", "i32"))}
+    signature |= dict.fromkeys(graph_arrays(plan.plan, plan.form), "*i64") | {"count": "i32", "rows": "i32"}
+    options = {"num_warps": warps(one, plan.form), "enable_fp_fusion": True}
+    source = ASTSource(getattr(plan.module, one.name), signature)
+    return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
+
+
+def _of(plan: TritonPlan, number: int, architecture: int) -> Resources:
+    start = _processor_seconds()
+    binary = compiled(plan, number, architecture).asm["cubin"]
+    seconds = _processor_seconds() - start
+    registers, stack, local = _usage(binary)
+    return Resources(plan.emitted.passes[number].name, architecture, registers, stack + local, seconds)
+
+
+def _processor_seconds() -> float:
+    """Of this process and of the assemblers that it has run: what a busy machine does not change."""
+    return sum(used.ru_utime + used.ru_stime for used in map(getrusage, (RUSAGE_SELF, RUSAGE_CHILDREN)))
 
 
 def _usage(binary: bytes) -> tuple[int, int, int]:

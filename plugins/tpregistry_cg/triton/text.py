@@ -33,12 +33,14 @@ class Text:
 
     def multiply_add(self, left: str, right: str, total: str | None, width: int = 0) -> str:
         """``left * right + total``; without a total the product."""
-        if total is None or total == ZERO:
-            return self.let(f"{left} * {right}")
-        return self.let(f"{left} * {right} + {total}")
+        if ZERO in (left, right):
+            return total or ZERO
+        return self.let(f"{left} * {right}" + ("" if total in (None, ZERO) else f" + {total}"))
 
-    def add(self, left: str, right: str, width: int) -> str:
+    def add(self, left: str, right: str, width: int = 0) -> str:
         """The sum."""
+        if ZERO in (left, right):
+            return right if left == ZERO else left
         return self.let(f"{left} + {right}")
 
     def constants(self, value: float, width: int) -> str:
