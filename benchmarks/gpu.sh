@@ -16,8 +16,8 @@ began=$SECONDS
 step() { timeout $((limit - SECONDS + began)) "$@" 2>&1 | tail -n 60 | tee -a "$out/log.txt"; }
 : > "$out/log.txt"
 step $python benchmarks/kernels.py --device cuda --batch 10000 --dtype float32 --rounds 5 --only mace --name kernels-mace --results "$out"
-step $python benchmarks/convolutions.py --device cuda --only mace --results "$out"
+step $python benchmarks/convolutions.py --device cuda --size 3 --only mace --results "$out"
 step $python benchmarks/kernels.py --device cuda --batch 10000 --dtype float32 --rounds 5 --only nequip --name kernels-nequip --results "$out"
 step $python benchmarks/kernels.py --device cuda --batch 10000 --dtype float64 --rounds 5 --only mace --name kernels-float64 --results "$out"
-step $python benchmarks/convolutions.py --device cuda --only sevennet --name convolutions-sevennet --results "$out"
+step $python benchmarks/convolutions.py --device cuda --size 3 --only sevennet --name convolutions-sevennet --results "$out"
 ls -l "$out"
