@@ -197,7 +197,8 @@ def table(rows: list[Row]) -> Table:
 
 def machine(device: str) -> dict[str, Any]:
     """What the numbers depend on."""
-    wanted = ("tpregistry", "torch", "e3nn", "llvmlite", "triton", "numpy")
+    peers = ("cuequivariance", "openequivariance", "e3j")
+    wanted = ("tpregistry", "torch", "e3nn", "jax", "e3nn-jax", "llvmlite", "triton", "numpy", *peers)
     names = [name for name in wanted if discovery.installed_version(name)]
     described = FRAME.environment(device) | {"cores": os.cpu_count(), "load_before": os.getloadavg()[0]}
     return described | {"versions": {name: metadata.version(name) for name in names}, "allocator": "the C library's, as it comes"}
