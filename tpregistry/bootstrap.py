@@ -7,9 +7,9 @@ interpreter 0.4 ms. Adapters name the modules they wait for in their entry point
 
 import os
 import sys
-from types import ModuleType
 
 FRAMEWORKS = ("torch", "jax")
+_stock_getattribute = type(sys).__getattribute__
 
 
 def install_if_asked() -> None:
@@ -90,7 +90,8 @@ class Finder:
 
 
 def _importing(module) -> bool:
-    return getattr(ModuleType.__getattribute__(module, "__spec__"), "_initializing", False)
+    spec = _stock_getattribute(module, "__spec__")  # pyright: ignore[reportCallIssue]
+    return getattr(spec, "_initializing", False)
 
 
 def _patch_when_used(module) -> None:
@@ -102,7 +103,7 @@ def _patch_when_used(module) -> None:
             if not name.startswith("__") and not _importing(self):
                 self.__class__ = kind
                 patch(self.__name__)
-            return ModuleType.__getattribute__(self, name)
+            return _stock_getattribute(self, name)  # pyright: ignore[reportCallIssue]
 
     module.__class__ = Imported
 

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
+from tests.jax.conftest import EASY
+from tpregistry import discovery
 from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.jax.emitter import emit_jnp
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.problem import Mode, Problem
+from tpregistry.settings import Settings
 from tpregistry_cg import CgLlvm
 
 SHARED = problem_from_irreps("3x0e+2x1o", "0e+1o", None, Mode.UVU, shared_weights=True, dtype="float32").at(derivatives=1)
@@ -98,6 +101,24 @@ def test_mapped_over_any_operand(axes, inner, problem):
     ]
     bounded = tuple(axis if axis is None else min(axis, o.ndim - 1) for axis, o in zip(axes, stacked, strict=True))
     close(*(jax.vmap(TRANSFORMS[inner](function), bounded)(*stacked) for function in (kernel, plain)), 1e-4)
+
+
+DEEP = ("third order", "hessian", "jacfwd of jacrev", "linear transpose", "checkpoint")
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "per sample"])
+@pytest.mark.parametrize("backend", ["cg-dense", "cg-hoist"])
+def test_backends_that_are_plain_functions(backend, shared):
+    """They are JAX's to transform; that they let it is what this shows, with gradients of what is mapped over each operand."""
+    problem = EASY.at(shared_weights=shared, derivatives=1)
+    kernel = discovery.backends(Settings())[backend].backend.build(problem, "cpu", "jax")
+    plain, given = functions(problem)[1], operands(problem, 3)
+    for name in DEEP:
+        close(*(jax.jit(TRANSFORMS[name](function))(*given) for function in (kernel, plain)), 2e-4)
+    for axes in ((0, None, None), (None, 0, None), (None, None, 0), (0, 0, 0)):
+        stacked = [o if axis is None else jnp.stack([o, -o]) for o, axis in zip(given, axes, strict=True)]
+        inner = TRANSFORMS["training on forces"]
+        close(*(jax.jit(jax.vmap(inner(function), axes))(*stacked) for function in (kernel, plain)), 1e-4)
 
 
 def test_grad_of_mapped_twice(problem):
