@@ -13,7 +13,7 @@ import pytest
 
 SOURCE = Path(__file__).parent / "third_party"
 ROOT = Path(__file__).parents[1]
-PUBLIC = {"arrays", "backend", "irreps", "machine", "plan", "portable", "problem", "products", "so3", "store"}
+PUBLIC = {"arrays", "backend", "irreps", "machine", "plan", "portable", "problem", "many_body", "products", "so3", "store"}
 PUBLIC |= {"jax.convolution", "jax.graph", "jax.primitive", "torch.convolution", "torch.differentiable", "torch.graph"}
 """Modules of tpregistry that a plugin is written against."""
 

@@ -8,7 +8,9 @@ import torch
 from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm
 
 import tpregistry
+from tpregistry.building import build
 from tpregistry.frame import frame
+from tpregistry.gate.cases import draw
 from tpregistry.hosts import host_for
 from tpregistry.many_body import gaunt_many_body as problem_of
 from tpregistry.many_body import links, unit_variance
@@ -88,6 +90,22 @@ def test_it_is_decided_among_one_grid_and_chains() -> None:
     assert {entry.backend for entry in decision.record.entries if entry.samples_us} >= {"gtp-grid", "cg-hoist", "definition"}
     mtp = next(candidate for candidate in resolution.candidates if candidate.name == "mtp")
     assert [reason.code for reason in mtp.reasons] == ["TP111"]
+
+
+def test_forces_that_are_timed_go_through_x() -> None:
+    """There is no y: training on forces goes back through the output twice, for a force and for all gradients."""
+    problem = problem_of("2x0e+2x1o", "2x0e+2x1o", 3)
+    kernel, seen = build(GtpGrid(), problem, "cpu", "torch"), []
+
+    def listening(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        out = kernel(x, y, w)
+        out.register_hook(lambda cotangent: seen.append(cotangent.shape))
+        return out
+
+    for order, times in ((1, 1), (2, 2)):
+        seen.clear()
+        frame("torch").thunk(listening, draw(problem, 4, 0), "float32", "cpu", order)()
+        assert len(seen) == times
 
 
 def test_a_problem_says_its_order_and_survives_json() -> None:

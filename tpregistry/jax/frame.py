@@ -59,10 +59,7 @@ class JaxFrame:
         return Observed({name: np.asarray(value, np.float64) for name, value in kept.items()}, tuple(faults))
 
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
-        """Forward; forward and backward; or the pattern of training on forces (dy, then all gradients).
-
-        Where there is no y, forces go through x.
-        """
+        """Forward; forward and backward; or the pattern of training on forces (dy, or dx without a y, then all gradients)."""
         arrays = _arrays(operands, dtype, device)
         function = _pattern(kernel, order)
         inputs = [_graph(operands), *(arrays[name] for name in (*NAMES, "g", "a", "b"))]
@@ -133,8 +130,7 @@ def _pattern(kernel: Kernel, order: int) -> Callable[..., Any]:
         place, cotangent = (1, b) if y.size else (0, a)
 
         def out_and_force(*operands: Any) -> Any:
-            before, after = operands[:place], operands[place + 1 :]
-            out, pull = jax.vjp(lambda operand: function(*before, operand, *after), operands[place])
+            out, pull = jax.vjp(lambda operand: function(*operands[:place], operand, *operands[place + 1 :]), operands[place])
             return out, pull(g)[0]
 
         found, pull = jax.vjp(out_and_force, x, y, w)

@@ -66,10 +66,7 @@ class TorchFrame:
         return Observed({name: _array(value) for name, value in values.items()}, tuple(faults))
 
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
-        """Forward; forward and backward; or the pattern of training on forces (dy with a graph, then all gradients).
-
-        Where there is no y, forces go through x.
-        """
+        """Forward; forward and backward; or training on forces (dy with a graph, or dx without a y, then all gradients)."""
         tensors = _tensors(operands, dtype, device, order > 0)
         inputs = [tensors[name] for name in NAMES]
         pattern = (_forward, _backward, _force)[order]
