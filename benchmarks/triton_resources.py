@@ -30,38 +30,43 @@ from tpregistry_cg.triton.kernel import TritonPlan
 from tpregistry_cg.triton.resources import resources
 
 HERE = Path(__file__).parent
-LONG = {
-    "all parities to 3e+3o": channelwise_problem(
-        "64x0e+64x0o+64x1e+64x1o+64x2e+64x2o+64x3e+64x3o", "0e+1o+2e+3o", "0e+0o+1e+1o+2e+2o+3e+3o", "float32"
-    )
-}
+LONG = "64x0e+64x0o+64x1e+64x1o+64x2e+64x2o+64x3e+64x3o", "0e+1o+2e+3o", "0e+0o+1e+1o+2e+2o+3e+3o"
 ORDERS = ("forward", "backward", "double backward")
 HEADINGS = ("product", "paths", "operation", "order", "sm", "kernels", "registers", "bytes spilled", "seconds")
 
 
-def rows(only: str, architectures: list[int]) -> Any:
+def rows(only: str, dtype: str, architectures: list[int]) -> Any:
     """One for each product, operation, order and architecture: all of its kernels."""
-    for name, problem in (real_problems("float32") | LONG).items():
+    every = real_problems(dtype) | {"all parities to 3e+3o": channelwise_problem(*LONG, dtype)}
+    for name, problem in every.items():
         if only not in name or problem.paths[0].mode is not Mode.UVU:
             continue
         for operation, nodes in (("tensor_product", 0), ("tensor_product_conv", 64)):
-            kernel = TritonPlan(plan_tensor_product(problem.at(operation=operation, nodes=nodes)), torch.float32)
+            kernel = TritonPlan(plan_tensor_product(problem.at(operation=operation, nodes=nodes)), getattr(torch, dtype))
             for order in ORDERS:
                 for architecture in architectures:
                     found = [asdict(one) for one in resources(kernel, architecture)]
-                    yield {"product": name, "paths": len(problem.paths), "operation": operation, "order": order, "kernels": found}
+                    yield {
+                        "product": name,
+                        "dtype": dtype,
+                        "paths": len(problem.paths),
+                        "operation": operation,
+                        "order": order,
+                        "kernels": found,
+                    }
                 kernel = kernel.vjp()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="products whose name holds this")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     parser.add_argument("--architectures", type=int, nargs="+", default=[80, 90])
     parser.add_argument("--results", type=Path, default=HERE / "results")
     args, found = parser.parse_args(), []
     os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp()
     shown = Table(*HEADINGS, box=None, padding=(0, 1), header_style="dim")
-    for row in rows(args.only, args.architectures):
+    for row in rows(args.only, args.dtype, args.architectures):
         found.append(row)
         every = row["kernels"]
         numbers = (max(k["registers"] for k in every), max(k["spilled"] for k in every), round(sum(k["seconds"] for k in every), 1))
@@ -71,7 +76,8 @@ def main() -> int:
     Console(width=None if sys.stdout.isatty() else 160).print(shown)
     args.results.mkdir(parents=True, exist_ok=True)
     versions = {name: metadata.version(name) for name in ("tpregistry", "triton")}
-    (args.results / "triton_resources.json").write_text(json.dumps({"versions": versions, "rows": found}, indent=1))
+    name = "triton_resources" + ("" if args.dtype == "float32" else f"-{args.dtype}")
+    (args.results / f"{name}.json").write_text(json.dumps({"versions": versions, "rows": found}, indent=1))
     return 0
 
 

@@ -44,10 +44,11 @@ def test_atomic_sums_do_not_mix_channels() -> None:
 
 @pytest.mark.parametrize("architecture", [80, 90])
 @pytest.mark.parametrize("convolves", [False, True])
-def test_nothing_spills(architecture: int, convolves: bool) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nothing_spills(dtype: str, architecture: int, convolves: bool) -> None:
     """The ten paths of a MACE, to second gradients; others by benchmarks/triton_resources.py."""
-    problem = real_problems()["mace-mp-0 medium layer 2"]
-    kernel = TritonPlan(plan_tensor_product(convolution(problem) if convolves else problem), torch.float32)
+    problem = real_problems(dtype)["mace-mp-0 medium layer 2"]
+    kernel = TritonPlan(plan_tensor_product(convolution(problem) if convolves else problem), getattr(torch, dtype))
     for _ in range(3):
         for found in resources(kernel, architecture):
             assert 0 < found.registers <= 255

@@ -48,7 +48,7 @@ class Emitted:
 def emit(schedule: Schedule, real: str, form: Form) -> Emitted:
     """Write a schedule down; arithmetic is in ``real`` (float32, float64), whatever the operands are stored in."""
     found, source, written = [], [_HEAD], Written(schedule.plan)
-    for number, groups in enumerate(passes(schedule, form.budget)):
+    for number, groups in enumerate(passes(schedule, form.budget // _REGISTERS[real])):
         one = _pass(f"sweep{number}", schedule.plan, groups, form)
         written.next([target for group in groups for target in targets(group)])
         source += _function(schedule.plan, one, groups, real, form, written)
@@ -81,5 +81,7 @@ def _function(plan: Plan, one: Pass, groups: list[Group], real: str, form: Form,
     return ["", "", "@triton.jit", f"def {one.name}({', '.join(names)}):", *text.lines]
 
 
+_REGISTERS = {"float32": 1, "float64": 2}
+"""Of a number."""
 _HEAD = """import triton
 import triton.language as tl"""

@@ -103,7 +103,8 @@ class Tile:
     def _put(self, address: str, value: str, mask: str, target: Target, adds: bool) -> None:
         place = self.text.let(address)
         if self.form.atomic and self.operand[target.operand].site:
-            self.text.do(f"tl.atomic_add({place}, {value}{mask}, sem='relaxed')")
+            if value != ZERO:
+                self.text.do(f"tl.atomic_add({place}, {value}{mask}, sem='relaxed')")
             return
         before = f"tl.load({place}{mask}{', other=0.0' if mask else ''}).to(tl.{self.real}) + " if adds else ""
         self.text.do(f"tl.store({place}, {before}{value}{mask})")
