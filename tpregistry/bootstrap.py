@@ -7,6 +7,7 @@ interpreter 0.4 ms. Adapters name the modules they wait for in their entry point
 
 import os
 import sys
+from types import ModuleType
 
 FRAMEWORKS = ("torch", "jax")
 _stock_getattribute = type(sys).__getattribute__
@@ -90,8 +91,7 @@ class Finder:
 
 
 def _importing(module) -> bool:
-    spec = _stock_getattribute(module, "__spec__")  # pyright: ignore[reportCallIssue]
-    return getattr(spec, "_initializing", False)
+    return getattr(ModuleType.__getattribute__(module, "__spec__"), "_initializing", False)
 
 
 def _patch_when_used(module) -> None:
@@ -103,7 +103,7 @@ def _patch_when_used(module) -> None:
             if not name.startswith("__") and not _importing(self):
                 self.__class__ = kind
                 patch(self.__name__)
-            return _stock_getattribute(self, name)  # pyright: ignore[reportCallIssue]
+            return ModuleType.__getattribute__(self, name)
 
     module.__class__ = Imported
 
