@@ -15,13 +15,13 @@ from tpregistry.building import build
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.graph import Edges
-from tpregistry.native.kernel import CompiledPlan
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.problem import Problem
 from tpregistry.testing import real_problems
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph, graph
+from tpregistry.torch.native import CompiledPlan
 from tpregistry_cg import CgHoist, CgLlvm
 from tpregistry_cg.llvm.emitter import WRITER
 from tpregistry_e3nn.adapter import Adapter

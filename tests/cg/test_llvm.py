@@ -12,12 +12,12 @@ from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw
 from tpregistry.native import compiler, pool
-from tpregistry.native.kernel import CompiledPlan
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.problem import Mode, Problem
 from tpregistry.testing import real_problems
 from tpregistry.torch.differentiable import differentiable
+from tpregistry.torch.native import CompiledPlan
 from tpregistry_cg import CgLlvm
 from tpregistry_cg.llvm import scaling
 from tpregistry_cg.llvm.emitter import WRITER

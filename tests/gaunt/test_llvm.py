@@ -15,12 +15,12 @@ from tests.oracle import agree_to_third_order
 from tpregistry import products
 from tpregistry.irreps import Irreps, MulIrrep
 from tpregistry.native import Writer, compiler
-from tpregistry.native.kernel import CompiledPlan
 from tpregistry.native.matmul import ROWS, constant, matmul, padded
 from tpregistry.native.text import Text
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.problem import Problem
 from tpregistry.products import vector_irreps
+from tpregistry.torch.native import CompiledPlan
 
 
 def kernel_of(problem: Problem) -> CompiledPlan:

@@ -1,7 +1,7 @@
 """Compiled CPU kernels: what a backend writes is LLVM text for a plan, everything else is here.
 
-A backend gives a `Writer`. Made from it, `tpregistry.native.kernel.CompiledPlan` is a kernel for torch and
-`tpregistry.native.xla.XlaPlan` one for JAX, both differentiable to any order, for a plan's derivatives are plans. Machine code
+A backend gives a `Writer`. Made from it, `tpregistry.torch.native.CompiledPlan` is a kernel for torch and
+`tpregistry.jax.native.XlaPlan` one for JAX, both differentiable to any order, for a plan's derivatives are plans. Machine code
 is kept on disk, runs in parts of a batch on the framework's own threads, and never holds the interpreter's lock. Needs llvmlite.
 """
 

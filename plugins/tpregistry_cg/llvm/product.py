@@ -8,13 +8,13 @@ import torch
 
 from tpregistry.arrays import arrays_of
 from tpregistry.backend import Kernel
-from tpregistry.native.kernel import Forward, Tensor
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.scaling import Scaling
 from tpregistry.problem import Problem
 from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.differentiable import differentiable
+from tpregistry.torch.native import Forward, Tensor
 from tpregistry_cg.llvm.emitter import WRITER
 from tpregistry_cg.llvm.scaling import ScalingKernel
 from tpregistry_cg.mixed import Mixed

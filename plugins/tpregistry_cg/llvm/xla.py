@@ -7,7 +7,7 @@ from functools import partial
 from tpregistry.arrays import arrays_of
 from tpregistry.backend import Kernel
 from tpregistry.jax.convolution import Unfused
-from tpregistry.native.xla import XlaPlan
+from tpregistry.jax.native import XlaPlan
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.problem import Problem

@@ -20,7 +20,7 @@ def build(problem: Problem, form: Form, framework: str) -> Kernel:
     plan, writer = plan_tensor_product(problem), _writer(of_product(problem, form))
     if framework == "torch":
         return _for_torch(plan, problem, writer)
-    from tpregistry.native.xla import XlaPlan
+    from tpregistry.jax.native import XlaPlan
 
     return XlaPlan(plan, problem.dtype, writer)
 
@@ -37,7 +37,7 @@ def _writer(fields: Fields) -> Writer:
 def _for_torch(plan: Plan, problem: Problem, writer: Writer) -> Kernel:
     import torch
 
-    from tpregistry.native.kernel import Forward
+    from tpregistry.torch.native import Forward
 
     return Forward(plan, getattr(torch, problem.dtype), writer)
 

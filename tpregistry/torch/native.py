@@ -9,11 +9,11 @@ from functools import cached_property
 import torch
 
 from tpregistry.native import Machine, Writer, Written, compiler, pool
-from tpregistry.native.memory import empty, scratch
 from tpregistry.plan import Operand, Plan
 from tpregistry.plan.orders import owner, sweeps
 from tpregistry.store import open_code
 from tpregistry.torch.graph import Graph
+from tpregistry.torch.memory import empty, scratch
 
 Tensor = torch.Tensor
 
