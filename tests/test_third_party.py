@@ -13,8 +13,22 @@ import pytest
 
 SOURCE = Path(__file__).parent / "third_party"
 ROOT = Path(__file__).parents[1]
-PUBLIC = {"arrays", "backend", "irreps", "machine", "plan", "portable", "problem", "many_body", "products", "so3", "store"}
-PUBLIC |= {"jax.convolution", "jax.graph", "jax.primitive", "torch.convolution", "torch.differentiable", "torch.graph"}
+PUBLIC = {
+    "arrays",
+    "backend",
+    "irreps",
+    "machine",
+    "many_body",
+    "native",
+    "plan",
+    "portable",
+    "problem",
+    "products",
+    "so3",
+    "store",
+}
+PUBLIC |= {"jax.by_product", "jax.convolution", "jax.graph", "jax.native", "jax.primitive"}
+PUBLIC |= {"torch.convolution", "torch.differentiable", "torch.graph", "torch.native"}
 """Modules of tpregistry that a plugin is written against."""
 
 PROGRAM = """
