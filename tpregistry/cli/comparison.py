@@ -31,9 +31,10 @@ def run(subjects: list[Any], batch: int | None, derivatives: int | None, device:
     return 0 if all(any(one["patterns"] for one in problem["backends"][1:]) for problem in data) else ONLY_HOST
 
 
-def compared(resolution: Resolution, batch: int, rounds: int) -> Comparison:
-    """Every able backend against the host."""
-    able = [resolution.contestant(c.name) for c in resolution.candidates if c.ok and not c.host]
+def compared(resolution: Resolution, batch: int, rounds: int, hopeless: bool = True) -> Comparison:
+    """Every able backend against the host; those that say themselves that they cannot win only where asked."""
+    wanted = (c for c in resolution.candidates if c.ok and not c.host and (hopeless or not c.on_request))
+    able = [resolution.contestant(candidate.name) for candidate in wanted]
     with Progress(f"comparing on {resolution.problem}", resolution.settings) as progress:
         problem, host, frame = resolution.problem, resolution.host, resolution.frame
         bench = Bench(problem, host, frame, resolution.device, inf, batch, progress.show)
