@@ -40,7 +40,7 @@ hosts: .venv/ready .venv-mace/ready
 	WHOLE_SUITES=1 TRITON_INTERPRET=1 $(PARALLEL) $(NEW) -m pytest -n 2 tests/interpreted
 	WHOLE_SUITES=1 $(NEW) -m pytest tests/jax/test_suite.py
 
-# A quiet machine, half an hour.
+# A quiet machine; it takes long.
 bench: .venv/ready .venv-mace/ready
 	$(NEW) benchmarks/overheads.py
 	$(NEW) benchmarks/builds.py

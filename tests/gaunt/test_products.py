@@ -9,6 +9,7 @@ from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, Mtp
 import tpregistry
 from tpregistry import products
 from tpregistry.building import build
+from tpregistry.cli.comparison import compared
 from tpregistry.frame import frame
 from tpregistry.hosts import host_for
 from tpregistry.plan import emit_numpy, plan_tensor_product
@@ -80,6 +81,12 @@ def test_where_points_never_win_they_are_tried_on_request_only() -> None:
     with tpregistry.use(backend="gtp"):
         (resolution,) = tpregistry.explain(usual)
         assert set(resolution.foresee(may_measure=True).order) == {"gtp-grid", "gtp-fourier"}
+
+
+def test_the_tradeoff_leaves_out_what_is_tried_on_request_only() -> None:
+    (resolution,) = tpregistry.explain(ZOO["outputs shared by paths"].at(derivatives=0))
+    every = {entry.backend for entry in compared(resolution, 8, 1).entries}
+    assert every - {entry.backend for entry in compared(resolution, 8, 1, hopeless=False).entries} == {"gtp-grid", "gtp-fourier"}
 
 
 def run(problem: Problem, backend=None):
