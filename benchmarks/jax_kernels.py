@@ -1,6 +1,6 @@
 """Products of real models in JAX: every backend beside e3nn-jax's own code, as its jitted programs call it.
 
-    python benchmarks/jax_kernels.py                      (about 15 minutes on two cores)
+    python benchmarks/jax_kernels.py                      (about 40 minutes on two cores)
     python benchmarks/jax_kernels.py --rounds 5 --only inner --without cg-dense cg-hoist cuequivariance-jax
 
 `uvu` products are measured twice: as `e3nn_jax.tensor_product` with a filter, as most JAX models write them (weights multiply
@@ -224,6 +224,9 @@ def show(rows: list[Row]) -> None:
         cells = (f"{1e3 * row.seconds[n]:.2f} ms {row.ratio(n):.1f}x" if n in row.seconds else "" for n in names)
         table.add_row(f"{row.problem} ({row.mode}, {row.paths})", row.pattern, *cells)
     Console(width=170).print(table)
+
+
+def show_summary(rows: list[Row]) -> None:
     for key, found in summary(rows).items():
         print(f"{key}: {found['mean']:.2f}x e3nn-jax, least {found['least']:.2f}x; first call {found['compile']:.2f} of its")
 
@@ -248,6 +251,7 @@ def main() -> None:
     in_a_new_process(rows, arguments)
     dispatches = {name: dispatch(problem) for name, problem, _ in products(arguments.only) if name.endswith("called")}
     show(rows)
+    show_summary(rows)
     print("dispatch, ms a call site: " + ", ".join(f"{name} {ms:.2f}" for name, ms in dispatches.items()))
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "e3nn-jax", "numpy", "llvmlite")}
     machine = {"cpu": cpu_model(), "cores": cores()}

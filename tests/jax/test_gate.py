@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 
 import pytest
 
-from tests.jax.conftest import BACKENDS, on_a_cpu
+from tests.jax.conftest import BACKENDS, EASY, on_a_cpu
 from tpregistry import discovery
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
+from tpregistry.gate.cases import draw
+from tpregistry.jax.frame import KEPT
 from tpregistry.problem import Problem
 from tpregistry.settings import Settings
 from tpregistry.testing import zoo
@@ -95,3 +99,16 @@ def test_faults_are_noticed(fault: str) -> None:
         return verify(Wrong(host.kernel, fault), Yardstick(problem, host, jax_frame, "cpu"))
 
     assert not jax_frame.isolated(check).ok
+
+
+def test_programs_of_kernels_checked_long_ago_are_given_back() -> None:
+    """A process has 65,530 memory maps, and XLA takes up to thousands for a program."""
+    problem = EASY.at(batch=64)
+    host, seam = Adapter().host(problem, "cpu"), frame("jax")
+    kernels = [Wrong(host.kernel, "precision") for _ in range(KEPT + 2)]
+    alive = [weakref.ref(kernel) for kernel in kernels]
+    for kernel in kernels:
+        seam.observe(kernel, draw(problem, 3, 0), "float32", "cpu", 0)
+    del kernel, kernels
+    gc.collect()
+    assert sum(kernel() is not None for kernel in alive) == KEPT

@@ -21,6 +21,12 @@ from tpregistry.processes import launched
 T = TypeVar("T")
 NAMES = ("x", "y", "w")
 
+KEPT = 8
+"""Functions whose programs are kept: a candidate's, the host's and its reference's of each order.
+
+A program takes up to thousands of memory maps, of which a Linux process may have 65,530: XLA ends it where none is left.
+"""
+
 
 class JaxFrame:
     """See `tpregistry.frame.Frame`."""
@@ -92,7 +98,7 @@ def _function(kernel: Kernel, graph: Graph | None) -> Callable[..., Any]:
     return differentiable(kernel) if graph is None else partial(differentiable(kernel), graph=graph)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT)
 def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[str, Any]]:
     """out, its gradients and theirs, of a graph or None, x, y, w, g, a, b, c, as one program; out alone where its shape is wrong.
 
@@ -116,7 +122,7 @@ def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[st
     return jax.jit(evaluate, compiler_options={"xla_backend_optimization_level": 0} if device == "cpu" else None)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT)
 def _pattern(kernel: Kernel, order: int) -> Callable[..., Any]:
     def forward(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any) -> Any:
         return _function(kernel, graph)(x, y, w)
