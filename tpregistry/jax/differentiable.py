@@ -11,16 +11,16 @@ import jax
 from tpregistry.backend import Kernel
 
 
-@cache
 def differentiable(kernel: Kernel) -> Callable[..., Any]:
     """A function of the kernel's operands, to any order; a kernel without a `vjp` is one already.
 
     One with a `vjp` cannot be used in forward mode; ours is made of a primitive instead, see `primitive`.
     """
-    vjp = getattr(kernel, "vjp", None)
-    if vjp is None:
-        return kernel
+    return kernel if getattr(kernel, "vjp", None) is None else _by_vjp(kernel)
 
+
+@cache
+def _by_vjp(kernel: Kernel) -> Callable[..., Any]:
     def forward(*operands: Any) -> Any:
         return kernel(*operands), operands
 
