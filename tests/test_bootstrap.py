@@ -65,8 +65,8 @@ def test_an_unknown_backend_is_an_error_when_a_product_is_first_used(tmp_path: P
     done = run(tmp_path, TP_BACKEND="cg-hosit")
     assert done.returncode == 1
     ours = "cg, cg-dense, cg-hoist, cg-llvm, cg-triton, cg-triton-atomic, cg-triton-direct, cg-triton-warp, cuequivariance"
-    ours += ", cuequivariance-jax, definition, e3j, e3nn, e3nn_jax, gtp, gtp-fourier, gtp-grid, gtp-llvm, mtp, openequivariance"
-    ours += ", openequivariance-jax"
+    ours += ", cuequivariance-jax, definition, e3j, e3nn, e3nn_jax, gtp, gtp-fourier, gtp-grid, gtp-llvm, gtp-separable"
+    ours += ", gtp-separable-fft, mtp, openequivariance, openequivariance-jax"
     known = f"auto, off, {ours}"
     assert done.stderr.strip().endswith(f"Did you mean cg-hoist? Known: {known}")
 

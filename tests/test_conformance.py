@@ -68,7 +68,8 @@ def test_problems_are_chosen_by_name_and_drawn_from_a_seed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cg-dense", "cg-hoist", "cg-llvm", "gtp-grid", "gtp-llvm", "gtp-fourier", "mtp", "definition", "e3nn"]
+    "name",
+    ["cg-dense", "cg-hoist", "cg-llvm", "gtp-grid", "gtp-separable", "gtp-llvm", "gtp-fourier", "mtp", "definition", "e3nn"],
 )
 def test_our_own_plugins_have_good_manners(name: str) -> None:
     found = hygiene(name)

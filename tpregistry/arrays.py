@@ -35,12 +35,16 @@ class Arrays(Protocol):
         """As many rows, dtype and device as another."""
         ...
 
-    def to_torus(self, waves: Array, points: int) -> Array:
-        """Real values at points x points of a torus, from the coefficients of its waves in FFT order, those of v >= 0."""
+    def flipped(self, array: Array) -> Array:
+        """The last axis backwards."""
         ...
 
-    def from_torus(self, values: Array) -> Array:
-        """The inverse of `to_torus`, at full resolution."""
+    def from_waves(self, waves: Array, points: int, axes: int) -> Array:
+        """Real values at ``points`` along each of the last ``axes``, from coefficients in FFT order, on the last axis of v >= 0."""
+        ...
+
+    def to_waves(self, values: Array, axes: int) -> Array:
+        """The inverse of `from_waves`, at full resolution."""
         ...
 
 
@@ -72,17 +76,22 @@ class TorchArrays:
         """See `Arrays`."""
         return like.new_zeros(len(like), *sizes)
 
-    def to_torus(self, waves: Array, points: int) -> Array:
-        """See `Arrays`. MKL's transforms raise where there is no sample."""
-        if not len(waves):
-            return waves.real.new_zeros(*waves.shape[:-2], points, points)
-        return self._torch.fft.irfft2(waves, s=(points, points), norm="forward")
+    def flipped(self, array: Array) -> Array:
+        """See `Arrays`."""
+        return array.flip(-1)
 
-    def from_torus(self, values: Array) -> Array:
+    def from_waves(self, waves: Array, points: int, axes: int) -> Array:
+        """See `Arrays`. MKL's transforms raise where there is no sample."""
+        sizes = (points,) * axes
+        if not len(waves):
+            return waves.real.new_zeros(*waves.shape[:-axes], *sizes)
+        return self._torch.fft.irfftn(waves, s=sizes, norm="forward")
+
+    def to_waves(self, values: Array, axes: int) -> Array:
         """See `Arrays`."""
         if not len(values):
             return values[..., : values.shape[-1] // 2 + 1] + 0j
-        return self._torch.fft.rfft2(values, norm="forward")
+        return self._torch.fft.rfftn(values, dim=tuple(range(-axes, 0)), norm="forward")
 
 
 class JaxArrays:
@@ -112,13 +121,17 @@ class JaxArrays:
         """See `Arrays`."""
         return self._jnp.zeros((len(like), *sizes), like.dtype)
 
-    def to_torus(self, waves: Array, points: int) -> Array:
+    def flipped(self, array: Array) -> Array:
         """See `Arrays`."""
-        return self._jnp.fft.irfft2(waves, s=(points, points), norm="forward")
+        return array[..., ::-1]
 
-    def from_torus(self, values: Array) -> Array:
+    def from_waves(self, waves: Array, points: int, axes: int) -> Array:
         """See `Arrays`."""
-        return self._jnp.fft.rfft2(values, norm="forward")
+        return self._jnp.fft.irfftn(waves, s=(points,) * axes, norm="forward")
+
+    def to_waves(self, values: Array, axes: int) -> Array:
+        """See `Arrays`."""
+        return self._jnp.fft.rfftn(values, axes=tuple(range(-axes, 0)), norm="forward")
 
 
 def arrays_of(framework: str, dtype: str, device: str) -> Arrays:

@@ -18,7 +18,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -81,8 +81,8 @@ def _seconds(thunk: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def sweep(asked: argparse.Namespace) -> list[Row]:
-    """Every degree; one that the setting does not have is told and passed over."""
+def sweep(asked: argparse.Namespace) -> Iterator[list[Row]]:
+    """Rows so far after every degree; one that the setting does not have is told and passed over."""
     rows: list[Row] = []
     for degree in asked.degree:
         try:
@@ -94,7 +94,7 @@ def sweep(asked: argparse.Namespace) -> list[Row]:
             measure(found, pattern, asked)
         rows += [row for row, *_ in found]
         print(f"L = {degree}: done", file=sys.stderr)
-    return rows
+        yield rows
 
 
 def arguments() -> argparse.Namespace:
@@ -113,13 +113,13 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, keep, draw."""
     asked = arguments()
-    rows = sweep(asked)
+    rows, name = [], f"paper-{asked.setting.lower()}"
+    for rows in sweep(asked):
+        kept = {"machine": machine(), "samples": asked.samples, "rows": [asdict(row) for row in rows]}
+        (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
     if not rows:
         return 1
     show(rows, asked.patterns, asked.samples)
-    name = f"paper-{asked.setting.lower()}"
-    kept = {"machine": machine(), "samples": asked.samples, "rows": [asdict(row) for row in rows]}
-    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
     plot(rows, RESULTS / f"{name}.png")
     return 0
 

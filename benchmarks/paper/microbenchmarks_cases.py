@@ -8,7 +8,8 @@ from typing import Any
 
 import e3nn_jax
 import numpy as np
-from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, Mtp
+from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, GtpSeparable, GtpSeparableFft, Mtp
+from tpregistry_gaunt.waves import even
 
 from tpregistry import products
 from tpregistry.backend import Kernel
@@ -19,7 +20,7 @@ from tpregistry.gate import Evidence, Yardstick, verify
 from tpregistry.hosts import host_for
 from tpregistry.irreps import Irreps
 from tpregistry.problem import Mode, Problem
-from tpregistry.so3.grids import half, product_degree
+from tpregistry.so3.grids import half, hemisphere, product_degree
 from tpregistry.verdicts import verdict_of
 from tpregistry_cg import CgDense, CgLlvm
 
@@ -32,6 +33,8 @@ BACKENDS: dict[str, dict[str, tuple[Any, str]]] = {
     "Gaunt": {
         "gtp-grid": (GtpGrid(), "torch"),
         "gtp-grid, JAX": (GtpGrid(), "jax"),
+        "gtp-separable": (GtpSeparable(), "torch"),
+        "gtp-separable-fft": (GtpSeparableFft(), "torch"),
         "gtp-llvm": (GtpLlvm(), "torch"),
         "gtp-llvm, JAX": (GtpLlvm(), "jax"),
         "gtp-fourier": (GtpFourier(), "torch"),
@@ -122,6 +125,9 @@ def points(name: str, problem: Problem, degree: int) -> int:
     """Of the sphere at which functions are multiplied; 0 where there are none."""
     if name == COMPOSED:
         return (2 * degree + 1) * (4 * degree + 2)
+    if problem.operation not in ("gaunt", "curl") or not name.startswith(("gtp-grid", "gtp-llvm", "gtp-separable")):
+        return 0
     highest = [max(item.l for item in rep) for rep in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out)]
-    on_points = name.startswith(("gtp-grid", "gtp-llvm")) and problem.operation in ("gaunt", "curl")
-    return len(half("lebedev", product_degree(*highest, curl=problem.operation == "curl"))) if on_points else 0
+    exact = product_degree(*highest, curl=problem.operation == "curl")
+    rings = name.startswith("gtp-separable")
+    return len(hemisphere(exact, even(max(exact, 2 * max(highest)) + 1)) if rings else half("lebedev", exact))

@@ -71,6 +71,44 @@ class GtpGrid:
         return build.on_points(problem, device, framework)
 
 
+class GtpSeparable:
+    """Fields multiplied at points of rings, to which components go in two stages."""
+
+    face = Face(
+        name="gtp-separable",
+        family="gtp",
+        summary="fields multiplied on rings of the sphere, reached by polar angle and then azimuth (portable)",
+        frameworks=FRAMEWORKS,
+        operations=("gaunt", "gaunt_many_body", "curl", "vector_signal"),
+    )
+
+    def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
+        """float32 and float64, on any device."""
+        return _verdict(self.face.name, problem)
+
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """A kernel made of the framework's differentiable functions."""
+        from tpregistry_gaunt import build, stages
+
+        return build.on_rings(problem, stages.AsTable, device, framework)
+
+
+class GtpSeparableFft(GtpSeparable):
+    """The same with a fast Fourier transform along the rings."""
+
+    face = replace(
+        GtpSeparable.face,
+        name="gtp-separable-fft",
+        summary="fields multiplied on rings of the sphere, with fast Fourier transforms along them (portable)",
+    )
+
+    def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
+        """See `GtpSeparable.build`."""
+        from tpregistry_gaunt import build, stages
+
+        return build.on_rings(problem, stages.AsTransform, device, framework)
+
+
 class GtpLlvm:
     """Fields multiplied at points, compiled: a few rows at a time go to points, are multiplied, and come back."""
 

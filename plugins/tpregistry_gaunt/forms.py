@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tpregistry.arrays import Array, Arrays
+from tpregistry.arrays import Array, Arrays, cut
 from tpregistry.irreps import Irreps, MulIrrep
 from tpregistry.products import vector_degrees
 from tpregistry.so3.couplings import matrix_basis, vector_basis
-from tpregistry.so3.grids import fewest_points, product_degree
+from tpregistry.so3.grids import Grid, fewest_points, frames, product_degree
 from tpregistry.so3.harmonics import spherical_harmonics, surface_gradients
 
 Key = tuple[int, ...]
@@ -51,6 +51,14 @@ class Form:
         """What values of the product contribute to each component, shape (..., 2 degree + 1)."""
         raise NotImplementedError
 
+    def there(self, arrays: Arrays, pieces: list[Array], table: Array) -> Array:
+        """Values from irreps of one key, each (batch, channels, 2 l + 1), and the table of them all."""
+        return self.values(arrays, arrays.beside(pieces) @ table)
+
+    def back(self, arrays: Arrays, values: Array, table: Array, widths: list[int]) -> list[Array]:
+        """Irreps of one key, of as many components as ``widths``, from values."""
+        return cut(self.rows(arrays, values) @ table, widths)
+
     def values(self, arrays: Arrays, rows: Array) -> Array:
         """Values (batch, channels, ...) from what a table gives, (batch, channels, entries)."""
         return rows.reshape(*rows.shape[:-1], *self.shape)
@@ -65,12 +73,16 @@ class Form:
 
 
 class Gaunt(Form):
-    """Scalar fields by their values at one point of each antipodal pair; keys: behaviour under r -> -r, and parity."""
+    """Scalar fields by their values at one point of each antipodal pair; keys: behaviour under r -> -r, and parity.
+
+    ``degrees``: the largest of each factor and of the product. ``points``: those of fewest points, unless given.
+    """
 
     structure = ((0, 0, 0, 1),)
 
-    def __init__(self, degrees: tuple[int, int, int]) -> None:
-        self.points = fewest_points(product_degree(*degrees, curl=self.sign < 0), pairs=True)
+    def __init__(self, degrees: tuple[int, ...], points: Grid | None = None) -> None:
+        degree = product_degree(*degrees, curl=self.sign < 0)
+        self.points = (points or fewest_points(degree, pairs=True)).require(degree)
         self._harmonics = spherical_harmonics(max(degrees), self.points.points)
         self.shape = (len(self.points),)
 
@@ -100,8 +112,8 @@ class Curl(Gaunt):
     sign = -1
     structure = ((0, 0, 1, 1), (0, 1, 0, -1))
 
-    def __init__(self, degrees: tuple[int, int, int]) -> None:
-        super().__init__(degrees)
+    def __init__(self, degrees: tuple[int, ...], points: Grid | None = None) -> None:
+        super().__init__(degrees, points)
         self._slopes = surface_gradients(max(degrees), self.points.points)
         self.shape = 2, len(self.points)
 
@@ -115,13 +127,14 @@ class Curl(Gaunt):
 
 
 class VectorSignal(Gaunt):
-    """Fields of vectors by three components; the product is the vector product at each point."""
+    """Fields of vectors by their components along r and the two slopes; the product is the vector product at each point."""
 
     structure = tuple((s, (s + n) % 3, (s - n) % 3, n) for n in (1, -1) for s in range(3))
 
-    def __init__(self, degrees: tuple[int, int, int]) -> None:
-        super().__init__(degrees)
+    def __init__(self, degrees: tuple[int, ...], points: Grid | None = None) -> None:
+        super().__init__(degrees, points)
         self.shape = 3, len(self.points)
+        self._frames = frames(self.points.points)
 
     def labels(self, irreps: Irreps) -> Sequence[int]:
         """See `Form.labels`."""
@@ -129,7 +142,7 @@ class VectorSignal(Gaunt):
 
     def encoder(self, degree: int, label: int) -> Table:
         """See `Form.encoder`."""
-        return np.einsum("aui,ap->iup", vector_basis(label, degree), self.at_points(label))
+        return np.einsum("aui,ap,puv->ivp", vector_basis(label, degree), self.at_points(label), self._frames, optimize=True)
 
     def multiply(self, f: Array, g: Array) -> Array:
         """See `Form.multiply`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpregistry.arrays import Array, arrays_of, cut, flat
+from tpregistry.arrays import Array, arrays_of, flat
 from tpregistry.irreps import Irreps
 from tpregistry.problem import Problem
 from tpregistry_gaunt.forms import Form, Key
@@ -29,15 +29,16 @@ class ValuesKernel:
         for key, pairs in self._pairs.items():
             products = [self.form.multiply(f[a], g[b]) for a, b in pairs]
             members = self._groups[OUT][key]
-            rows = self.form.rows(self.arrays, sum(products[1:], products[0])) @ self._tables[OUT][key]
-            found |= dict(zip(members, cut(rows, [2 * self._irreps[OUT][n].l + 1 for n in members]), strict=True))
+            widths = [2 * self._irreps[OUT][n].l + 1 for n in members]
+            pieces = self.form.back(self.arrays, sum(products[1:], products[0]), self._tables[OUT][key], widths)
+            found |= dict(zip(members, pieces, strict=True))
         return self._beside(x, found)
 
     def _values(self, slot: int, operand: Array) -> dict[Key, Array]:
         found = {}
         for key, members in self._groups[slot].items():
-            rows = self.arrays.beside([piece(operand, self._irreps[slot], n) for n in members])
-            found[key] = self.form.values(self.arrays, rows @ self._tables[slot][key])
+            pieces = [piece(operand, self._irreps[slot], n) for n in members]
+            found[key] = self.form.there(self.arrays, pieces, self._tables[slot][key])
         return found
 
     def _beside(self, x: Array, found: dict[int, Array]) -> Array:

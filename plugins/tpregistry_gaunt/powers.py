@@ -2,51 +2,56 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from tpregistry.arrays import Array, arrays_of, cut, flat
-from tpregistry.irreps import Irreps
-from tpregistry.many_body import reached, wanted
+from tpregistry.arrays import Array, arrays_of, flat
 from tpregistry.problem import Problem
-from tpregistry.so3.grids import fewest_points, product_degree
-from tpregistry.so3.harmonics import spherical_harmonics
+from tpregistry_gaunt.forms import Form
 from tpregistry_gaunt.kernel import piece
+from tpregistry_gaunt.tables import OUT, PowerTables, X
+
+Halves = dict[int, Array]
+"""Values of the part of a signal that is even under r -> -r, and of the odd one, by sign: at one point of each pair."""
 
 
 class PowersKernel:
     """No transform between factors: a power is the last one times the signal, at each point."""
 
-    def __init__(self, problem: Problem, device: str, framework: str) -> None:
-        self._signal, self._out, self._reached = problem.irreps_in1, wanted(problem), reached(problem)
-        self._arrays = arrays_of(framework, problem.dtype, device)
-        top = [max(item.l for item in rep) for rep in (self._signal, self._out)]
-        points = fewest_points(product_degree(*[top[0]] * problem.correlation, top[1]))
-        self.engine = f"{self._arrays.engine}, {len(points)} points ({points.kind}), {problem.correlation} powers"
-        harmonics = spherical_harmonics(max(top), points.points)
-        self._there = self._arrays.constant(_columns(harmonics, self._signal).T)
-        weighted = harmonics * points.weights[:, None]
-        self._back = [self._arrays.constant(_columns(weighted, self._kept(n))) for n in range(problem.correlation)]
-
-    def _kept(self, number: int) -> Irreps:
-        """What a power has of the irreps that are wanted."""
-        return Irreps(tuple(item for item in self._out if item.l in self._reached[number]))
+    def __init__(self, problem: Problem, form: Form, device: str, framework: str) -> None:
+        self._form, self._arrays, self._correlation = form, arrays_of(framework, problem.dtype, device), problem.correlation
+        self.engine = f"{self._arrays.engine}, {form}, {problem.correlation} powers"
+        found = PowerTables(problem, form)
+        (self._signal, _, self._out), self._groups = found.irreps, found.groups
+        self._there = {sign: self._arrays.constant(table) for (sign,), table in found.tables[X].items()}
+        self._back = {key: self._arrays.constant(table.T) for key, table in found.tables[OUT].items()}
 
     def __call__(self, x: Array, y: Array, w: Array) -> Array:
         """x (batch, dim_in1), y and w without elements -> out (batch, dim_out): the powers side by side."""
-        values = self._arrays.beside([piece(x, self._signal, n) for n in range(len(self._signal))]) @ self._there
-        power, parts = values, []
-        for number, table in enumerate(self._back):
-            power = power * values if number else values
-            parts += self._power(x, number, power @ table)
-        return self._arrays.beside(parts)
+        values = {sign: self._values(x, members, self._there[sign]) for (sign,), members in self._groups[X].items()}
+        power, parts = values, {}
+        for number in range(1, self._correlation + 1):
+            power = _product(power, values) if number > 1 else values
+            parts |= self._projected(power, number)
+        missing = (n for n in range(len(self._out)) if n not in parts)
+        parts |= {n: self._arrays.zeros(x, self._out[n].dim) for n in missing}
+        return self._arrays.beside([parts[n] for n in sorted(parts)])
 
-    def _power(self, x: Array, number: int, rows: Array) -> list[Array]:
-        """One power's irreps from rows (batch, copies, components), zeros for those that it lacks."""
-        kept = self._kept(number)
-        found = {item.l: flat(part) for item, part in zip(kept, cut(rows, [2 * item.l + 1 for item in kept]), strict=True)}
-        return [found[item.l] if item.l in found else self._arrays.zeros(x, item.dim) for item in self._out]
+    def _values(self, x: Array, members: list[int], table: Array) -> Array:
+        return self._form.there(self._arrays, [piece(x, self._signal, n) for n in members], table)
+
+    def _projected(self, power: Halves, number: int) -> dict[int, Array]:
+        """What a power has of the irreps of the output."""
+        found = {}
+        for sign, values in power.items():
+            members = self._groups[OUT].get((sign, number), [])
+            if members:
+                widths = [2 * self._out[n].l + 1 for n in members]
+                pieces = self._form.back(self._arrays, values, self._back[sign, number], widths)
+                found |= {n: flat(each) for n, each in zip(members, pieces, strict=True)}
+        return found
 
 
-def _columns(table: np.ndarray, irreps: Irreps) -> np.ndarray:
-    """Those of the degrees of some irreps, in their order, of a table with those of all degrees."""
-    return np.concatenate([table[:, item.l**2 : (item.l + 1) ** 2] for item in irreps] or [table[:, :0]], axis=1)
+def _product(f: Halves, g: Halves) -> Halves:
+    found: Halves = {}
+    for a, left in f.items():
+        for b, right in g.items():
+            found[a * b] = found[a * b] + left * right if a * b in found else left * right
+    return found

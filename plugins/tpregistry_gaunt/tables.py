@@ -7,12 +7,16 @@ from itertools import product
 import numpy as np
 
 from tpregistry.arrays import flat
+from tpregistry.many_body import reached, wanted
 from tpregistry.problem import Problem
 from tpregistry.products import factors
 from tpregistry_gaunt.forms import Form, Key, Table
 
 X, Y, OUT = range(3)
 """The slots of a product."""
+
+Degrees = list[tuple[int, int]]
+"""Of irreps, and of the harmonics that carry them."""
 
 
 class Tables:
@@ -48,10 +52,48 @@ class Tables:
 
     def _table(self, slot: int, members: list[int]) -> Table:
         rep, labels = self.irreps[slot], self._labels[slot]
-        if slot < OUT:
-            return np.concatenate([flat(self.form.encoder(rep[n].l, labels[n])) for n in members])
-        blocks = [self._scales[n] * self.form.decoder(rep[n].l, labels[n]) for n in members]
-        return np.concatenate([block.reshape(-1, block.shape[-1]) for block in blocks], axis=1).T
+        degrees = [(rep[n].l, labels[n]) for n in members]
+        return encoders(self.form, degrees) if slot < OUT else decoders(self.form, degrees, [self._scales[n] for n in members])
+
+
+class PowerTables:
+    """The same for powers of one signal: keys are behaviour under r -> -r, and of the output the power too, from 1 on.
+
+    Of an output that a power lacks the behaviour is 0.
+    """
+
+    def __init__(self, problem: Problem, form: Form) -> None:
+        self.form = form
+        self.irreps = problem.irreps_in1, problem.irreps_in2, problem.irreps_out
+        self.groups: list[dict[Key, list[int]]] = [{}, {}, self._reached(problem)]
+        for number, item in enumerate(problem.irreps_in1):
+            self.groups[X].setdefault(((-1) ** item.l,), []).append(number)
+        self.tables = [
+            {key: self._table(slot, [(rep[n].l, rep[n].l) for n in members]) for key, members in self.groups[slot].items()}
+            for slot, rep in enumerate(self.irreps)
+        ]
+
+    def _reached(self, problem: Problem) -> dict[Key, list[int]]:
+        found: dict[Key, list[int]] = {}
+        degrees, each = reached(problem), len(wanted(problem))
+        for number, item in enumerate(problem.irreps_out):
+            power = number // each
+            found.setdefault(((-1) ** item.l if item.l in degrees[power] else 0, power + 1), []).append(number)
+        return found
+
+    def _table(self, slot: int, degrees: Degrees) -> Table:
+        return encoders(self.form, degrees) if slot < OUT else decoders(self.form, degrees, [1.0] * len(degrees))
+
+
+def encoders(form: Form, degrees: Degrees) -> Table:
+    """For irreps of given degrees and labels, (all components, entries of the values)."""
+    return np.concatenate([flat(form.encoder(*each)) for each in degrees])
+
+
+def decoders(form: Form, degrees: Degrees, scales: list[float]) -> Table:
+    """The same of what takes values back, transposed."""
+    blocks = [scale * form.decoder(*each) for each, scale in zip(degrees, scales, strict=True)]
+    return np.concatenate([block.reshape(-1, block.shape[-1]) for block in blocks], axis=1).T
 
 
 def _meet(a: Key, b: Key, sign: int) -> Key:

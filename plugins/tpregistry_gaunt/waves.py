@@ -53,13 +53,12 @@ class Waves(Form):
         parts = rows.reshape(*rows.shape[:-1], *self.fields, 2, 2 * degree + 1, degree + 1)
         waves = parts[..., 0, :, :] + 1j * parts[..., 1, :, :]
         gap = arrays.zeros(waves, *waves.shape[1:-2], self._points - 2 * degree - 1, degree + 1)
-        return arrays.to_torus(
-            arrays.beside([waves[..., : degree + 1, :], gap, waves[..., degree + 1 :, :]], axis=-2), self._points
-        )
+        spread = arrays.beside([waves[..., : degree + 1, :], gap, waves[..., degree + 1 :, :]], axis=-2)
+        return arrays.from_waves(spread, self._points, axes=2)
 
     def rows(self, arrays: Arrays, values: Array) -> Array:
         """See `Form.rows`."""
-        waves = arrays.from_torus(values)[..., : min(self._last, self._band) + 1]
+        waves = arrays.to_waves(values, axes=2)[..., : min(self._last, self._band) + 1]
         return super().rows(arrays, arrays.beside([waves.real, waves.imag]))
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm
+from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, GtpSeparable, GtpSeparableFft
 
 import tpregistry
 from tpregistry.building import build
@@ -34,7 +34,7 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-@pytest.mark.parametrize("backend", [GtpGrid, GtpLlvm, GtpFourier, CgLlvm, CgHoist])
+@pytest.mark.parametrize("backend", [GtpGrid, GtpSeparable, GtpSeparableFft, GtpLlvm, GtpFourier, CgLlvm, CgHoist])
 def test_backends_pass_the_gate(backend, name: str) -> None:
     """One grid, and chains of every kind of product; derivatives to order 2."""
     problem = PROBLEMS[name].at(batch=64)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from e3nn import o3
-from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, Mtp
+from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, GtpSeparable, GtpSeparableFft, Mtp
 
 import tpregistry
 from tpregistry import products
@@ -12,6 +12,7 @@ from tpregistry.building import build
 from tpregistry.cli.comparison import compared
 from tpregistry.frame import frame
 from tpregistry.hosts import host_for
+from tpregistry.many_body import gaunt_many_body
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.problem import Problem
 from tpregistry.products import vector_irreps
@@ -26,6 +27,7 @@ from tpregistry_cg import CgDense, CgHoist, CgLlvm
 
 NATURAL = "3x0e+3x1o+3x2e"
 BOTH = "2x0e+2x0o+2x1o+2x1e+2x3o"
+WIDE, WIDER = "2x0e+2x1o+2x4e", "2x0e+2x5o+2x2e"
 FIELD = str(vector_irreps(2, 2))
 FIELDS = f"{vector_irreps(1, 2)}+{vector_irreps(1, 2, axial=True)}"
 PRODUCTS = {
@@ -35,10 +37,11 @@ PRODUCTS = {
     "vector_signal": [(FIELD, FIELD, str(vector_irreps(1, 2, axial=True))), (FIELDS, FIELDS, FIELDS)],
 }
 CASES = [(operation, irreps) for operation, found in PRODUCTS.items() for irreps in found]
+RINGS = [GtpSeparable, GtpSeparableFft]
 BACKENDS = {
-    "gaunt": [GtpGrid, GtpLlvm, GtpFourier, CgLlvm, CgHoist],
-    "curl": [GtpGrid, GtpLlvm, GtpFourier, CgLlvm, CgDense],
-    "vector_signal": [GtpGrid, GtpLlvm, CgLlvm],
+    "gaunt": [GtpGrid, *RINGS, GtpLlvm, GtpFourier, CgLlvm, CgHoist],
+    "curl": [GtpGrid, *RINGS, GtpLlvm, GtpFourier, CgLlvm, CgDense],
+    "vector_signal": [GtpGrid, *RINGS, GtpLlvm, CgLlvm],
     "matrix_product": [Mtp, CgLlvm],
 }
 EVERY = [(*case, backend) for case in CASES for backend in BACKENDS[case[0]]]
@@ -58,6 +61,26 @@ def gated(backend, problem: Problem) -> None:
 def test_checks_24_to_26_backends_pass_the_gate(operation: str, irreps: tuple[str, str, str], backend, dtype: str) -> None:
     """Rotations and inversion; batches of 0 and 1, strides; derivatives to order 2."""
     gated(backend(), problem_of(operation, irreps, dtype=dtype))
+
+
+STAGES = {
+    "gaunt": products.gaunt(WIDE, WIDE, WIDER, dtype="float64"),
+    "one degree": products.gaunt("2x3o", "2x2e", "2x5o+2x1o", dtype="float64"),
+    "curl": products.curl(WIDE, WIDE, "2x1e+2x2o+2x5o", dtype="float64"),
+    "vector signal": products.vector_signal(FIELDS, FIELDS, FIELDS, dtype="float64"),
+    "powers": gaunt_many_body(WIDE, WIDER, 3, "float64"),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_check_22_and_23_all_points_at_once_or_rings_or_their_fourier_transform(name: str) -> None:
+    """Points of a Lebedev grid are others than those of the rings, and half of them are left out of both."""
+    problem = STAGES[name]
+    x, y = (torch.randn(3, rep.dim, dtype=torch.float64) for rep in (problem.irreps_in1, problem.irreps_in2))
+    expected, *found = (backend().build(problem, "cpu")(x, y, torch.zeros(0)) for backend in (GtpGrid, *RINGS))
+    assert expected.abs().max() > 0.01
+    for each in found:
+        assert torch.allclose(each, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
 
 
 ZOO = {name: problem for name, problem in zoo("float64").items() if "rounded" not in name}

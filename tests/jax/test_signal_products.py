@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from tpregistry_gaunt import GtpFourier, GtpGrid, Mtp
+from tpregistry_gaunt import GtpFourier, GtpGrid, GtpSeparable, GtpSeparableFft, Mtp
 
 import tpregistry
 from tpregistry import products
@@ -33,6 +33,7 @@ PROBLEMS = {
     "matrix_product": products.matrix_product(NATURAL, NATURAL, "2x0e+2x1o+2x1e"),
 }
 CASES = [("gaunt", GtpGrid), ("gaunt", GtpFourier), ("gaunt", CgLlvm), ("curl", GtpGrid), ("vector_signal", GtpGrid)]
+CASES += [("gaunt", GtpSeparable), ("curl", GtpSeparableFft)]
 
 
 @pytest.mark.parametrize(("name", "backend"), [*CASES, ("matrix_product", Mtp)])

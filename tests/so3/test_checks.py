@@ -11,7 +11,7 @@ from e3nn import o3
 from tpregistry import expressivity
 from tpregistry.so3 import curl, gaunt, matrix_product, vector_signal, wigner_3j, wigner_D
 from tpregistry.so3.fourier import decoder, encoder
-from tpregistry.so3.grids import Grid, equiangular_degree, grid, product_degree
+from tpregistry.so3.grids import Grid, equiangular_degree, frames, grid, hemisphere, product_degree
 from tpregistry.so3.harmonics import spherical_harmonics, surface_gradients
 
 Array = np.ndarray
@@ -200,6 +200,29 @@ def test_check_18_lebedev(degree: int, count: int) -> None:
     assert len(points) == count
     values = spherical_harmonics(degree, points.points)
     assert np.allclose(points.weights @ values, np.eye(1, (degree + 1) ** 2) * sqrt(4 * pi), atol=1e-13)
+
+
+@pytest.mark.parametrize(("degree", "azimuths", "shape"), [(0, 2, (1, 2)), (5, 6, (2, 6)), (6, 8, (2, 8)), (12, 16, (4, 16))])
+def test_half_of_a_grid_in_the_shape_of_a_product(degree: int, azimuths: int, shape: tuple[int, int]) -> None:
+    """Exact for even functions; odd numbers of azimuths have no antipodes."""
+    points = hemisphere(degree, azimuths)
+    assert points.shape == shape
+    even = np.concatenate([np.arange(l * l, (l + 1) ** 2) for l in range(0, degree + 1, 2)])
+    values = spherical_harmonics(degree, points.points)[:, even]
+    assert np.allclose(points.weights @ values, np.eye(1, len(even)) * sqrt(4 * pi), atol=1e-13)
+    with pytest.raises(ValueError, match="needs an even number above it"):
+        hemisphere(degree, azimuths + 1)
+    with pytest.raises(ValueError, match="needs an even number above it"):
+        hemisphere(azimuths, azimuths)
+
+
+def test_frames_are_right_handed_and_along_the_slopes() -> None:
+    points = np.concatenate([grid("gauss-legendre", 5).points, [[0, 1, 0], [0, -1, 0]]])
+    found = frames(points)
+    assert np.allclose(found.transpose(0, 2, 1) @ found, np.eye(3))
+    assert np.allclose(np.cross(found[..., 0], found[..., 1]), found[..., 2])
+    slopes = [slope[:, 1:] / sqrt(3 / (4 * pi)) for slope in surface_gradients(1, points)]
+    assert np.allclose(np.stack([points, *slopes], axis=2), found)
 
 
 @pytest.mark.parametrize("largest", [1, 2, 3, 6])

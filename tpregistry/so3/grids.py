@@ -67,6 +67,20 @@ def half(kind: str, degree: int) -> Grid:
 
 
 @cache
+def hemisphere(degree: int, azimuths: int) -> Grid:
+    """`half` of a Gauss-Legendre grid, in the shape of a product: an even number of polar angles, those of y > 0 kept.
+
+    Raises ValueError where ``azimuths`` are odd or too few.
+    """
+    if azimuths % 2 or azimuths <= degree:
+        raise ValueError(f"{azimuths} azimuths: degree {degree} needs an even number above it")
+    enough = (degree + 2) // 2
+    cosines, weights = np.polynomial.legendre.leggauss(enough + enough % 2)
+    above = cosines > 0
+    return _product("gauss-legendre", cosines[above], 2 * weights[above], azimuths, degree)
+
+
+@cache
 def fewest_points(degree: int, pairs: bool = False) -> Grid:
     """The grid of fewest points that is known, or `half` of it: Lebedev's where there is one (and scipy), else Gauss-Legendre's."""
     make = half if pairs else grid
@@ -74,6 +88,18 @@ def fewest_points(degree: int, pairs: bool = False) -> Grid:
         return make("lebedev", degree)
     except (ImportError, ValueError):
         return make("gauss-legendre", degree)
+
+
+def frames(points: Array) -> Array:
+    """At unit vectors (points, 3) the directions outwards, of the polar angle and of the azimuth, shape (points, 3, direction).
+
+    Right-handed; at the poles those of azimuth 0.
+    """
+    x, y, z = points.T
+    azimuth, sine = np.arctan2(x, z), np.hypot(x, z)
+    along, across = np.sin(azimuth), np.cos(azimuth)
+    polar = np.stack([y * along, -sine, y * across], axis=1)
+    return np.stack([points, polar, np.stack([across, 0 * y, -along], axis=1)], axis=2)
 
 
 def equiangular_degree(polar: int, azimuths: int) -> int:

@@ -12,12 +12,9 @@ from math import prod
 import numpy as np
 
 from tpregistry.irreps import Irreps
-from tpregistry.many_body import reached
 from tpregistry.problem import Problem
-from tpregistry.so3.grids import fewest_points, product_degree
-from tpregistry.so3.harmonics import spherical_harmonics
 from tpregistry_gaunt.forms import Form, Key
-from tpregistry_gaunt.tables import OUT, Tables, X, Y
+from tpregistry_gaunt.tables import OUT, PowerTables, Tables, X, Y
 
 Value = tuple[Key, int]
 """A field of an operand: its key, and which of several components."""
@@ -74,24 +71,10 @@ def of_product(problem: Problem, form: Form) -> Fields:
     return Fields(found.irreps, found.groups, found.tables, couplings, form.shape[-1])
 
 
-def of_powers(problem: Problem) -> Fields:
-    """Powers of one signal: keys are behaviour under r -> -r, and of the output the power too; 0 where it lacks an irrep."""
-    irreps, degrees = (problem.irreps_in1, problem.irreps_in2, problem.irreps_out), reached(problem)
-    each = len(problem.irreps_out) // problem.correlation
-    top = [max(item.l for item in rep) for rep in (problem.irreps_in1, problem.irreps_out)]
-    points = fewest_points(product_degree(*[top[0]] * problem.correlation, top[1]), pairs=True)
-    table = spherical_harmonics(max(top), points.points).T
-    groups: list[Groups] = [{}, {}, {}]
-    for number, item in enumerate(problem.irreps_in1):
-        groups[X].setdefault(((-1) ** item.l,), []).append(number)
-    for number, item in enumerate(problem.irreps_out):
-        power = number // each
-        groups[OUT].setdefault(((-1) ** item.l if item.l in degrees[power] else 0, power + 1), []).append(number)
-    tables = [
-        {key: _rows(table * weights, irreps[slot], members) for key, members in groups[slot].items()}
-        for slot, weights in ((X, 1.0), (Y, 1.0), (OUT, points.weights))
-    ]
-    return Fields(irreps, groups, tables, _meetings(groups), len(points))
+def of_powers(problem: Problem, form: Form) -> Fields:
+    """Powers of one signal."""
+    found = PowerTables(problem, form)
+    return Fields(found.irreps, found.groups, found.tables, _meetings(found.groups), form.shape[-1])
 
 
 def _meetings(groups: list[Groups]) -> list[Coupling]:
@@ -102,7 +85,3 @@ def _meetings(groups: list[Groups]) -> list[Coupling]:
         for keys in product(groups[X], repeat=power)
         if prod(key[0] for key in keys) == sign
     ]
-
-
-def _rows(table: np.ndarray, irreps: Irreps, members: list[int]) -> np.ndarray:
-    return np.concatenate([table[irreps[n].l ** 2 : (irreps[n].l + 1) ** 2] for n in members])

@@ -25,9 +25,9 @@ def build(problem: Problem, form: Form, framework: str) -> Kernel:
     return XlaPlan(plan, problem.dtype, writer)
 
 
-def build_powers(problem: Problem) -> Kernel:
+def build_powers(problem: Problem, form: Form) -> Kernel:
     """The same for powers of a signal, in torch."""
-    return _for_torch(plan_powers(problem), problem, _writer(of_powers(problem)))
+    return _for_torch(plan_powers(problem), problem, _writer(of_powers(problem, form)))
 
 
 def _writer(fields: Fields) -> Writer:
