@@ -43,15 +43,19 @@ class Decision:
 
 
 class Decisions(list[Decision]):
-    """The decisions of this process, and ``left_to_host``: how many calls each rule left to the host's own code."""
+    """The decisions of this process; ``left_to_host``: how many calls each rule left to the host's own code; ``out_of_reach``:
+    what a program took from a host before it was patched, which stays stock whenever it is called.
+    """
 
     left_to_host: Counter[str]
+    out_of_reach: list[str]
 
     def __init__(self) -> None:
         super().__init__()
-        self.left_to_host = Counter()
+        self.left_to_host, self.out_of_reach = Counter(), []
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object of schema tpregistry.decisions/1."""
         decided = [decision.to_json() for decision in self]
-        return {"schema": "tpregistry.decisions/1", "decisions": decided, "left_to_host": dict(self.left_to_host)}
+        stock = {"left_to_host": dict(self.left_to_host), "out_of_reach": self.out_of_reach}
+        return {"schema": "tpregistry.decisions/1", "decisions": decided, **stock}

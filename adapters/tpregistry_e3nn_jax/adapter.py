@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from tpregistry import session
 from tpregistry.errors import TPError, Unsupported
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
@@ -49,6 +50,7 @@ class Adapter:
             home = sys.modules[CORE if name == "_left_right" else "e3nn_jax"]
             _replace(getattr(home, name), function)
         STOCK.clear()
+        session.made.out_of_reach.clear()
 
     def problems(self, model: Any) -> Iterator[tuple[Problem, Host]]:
         """JAX models are functions: what they compute is known when they are called. Raises TPError saying so."""
@@ -97,5 +99,6 @@ def _tell_of_others() -> None:
         values = list(vars(module).items()) if hasattr(module, "__dict__") else []
         names = {held[id(value)] for _, value in values if id(value) in held}
         if names and module_name.partition(".")[0] not in ("e3nn_jax", "tpregistry_e3nn_jax"):
-            held_there = ", ".join(sorted(names))
-            warnings.warn(f"tpregistry: {module_name} had imported {held_there} of e3nn_jax before; it stays stock", stacklevel=3)
+            told = f"{module_name} had imported {', '.join(sorted(names))} of e3nn_jax before"
+            session.made.out_of_reach.append(told)
+            warnings.warn(f"tpregistry: {told}; it stays stock", stacklevel=3)

@@ -45,7 +45,9 @@ def test_functions_that_were_imported_before_are_told_of(monkeypatch):
     adapter = Adapter()
     with pytest.warns(UserWarning, match="early_bird had imported tensor_product"):
         adapter.patch()
+    assert tpregistry.decisions().to_json()["out_of_reach"] == ["early_bird had imported tensor_product of e3nn_jax before"]
     adapter.unpatch()
+    assert not tpregistry.decisions().out_of_reach
 
 
 def instructions(compiled) -> Counter[str]:

@@ -29,11 +29,14 @@ NOTHING_MET = "the program met no tensor product of a known host; see `tpregistr
 
 @dataclass(frozen=True)
 class Ran:
-    """How a program ended, as a shell gives it; what its processes decided, calls added up; calls left to the host."""
+    """How a program ended, as a shell gives it; what its processes decided, calls added up; calls left to the host, and code
+    of the program that holds stock functions.
+    """
 
     code: int
     decisions: list[dict[str, Any]]
     left_to_host: Counter[str]
+    out_of_reach: list[str]
 
 
 def run_program(command: list[str], variables: Mapping[str, str], *, quiet: bool) -> Ran:
@@ -48,7 +51,8 @@ def run_program(command: list[str], variables: Mapping[str, str], *, quiet: bool
         code = _run(command, {**os.environ, **variables, **reporting}, quiet=quiet)
         reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
     left = sum((Counter(report["left_to_host"]) for report in reports), Counter())
-    return Ran(code, _merged(reports), left)
+    held = list(dict.fromkeys(told for report in reports for told in report["out_of_reach"]))
+    return Ran(code, _merged(reports), left, held)
 
 
 def _run(command: list[str], environ: dict[str, str], *, quiet: bool) -> int:

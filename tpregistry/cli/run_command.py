@@ -20,7 +20,10 @@ def run(command: list[str], backend: str, report: Path | None, *, json: bool) ->
         raise SubjectError(f"--report {report}: there is no folder {report.absolute().parent}")
     ran = run_program(command, {"TP_BACKEND": backend}, quiet=json)
     output.note(f"tpregistry: {summary(ran)}")
+    for told in ran.out_of_reach:
+        output.note(f"tpregistry: {told}, and stays stock: import the module and call its function, or import it later")
     data = {"exit_code": ran.code, "decisions": ran.decisions, "left_to_host": dict(ran.left_to_host)}
+    data["out_of_reach"] = ran.out_of_reach
     if report is not None:
         _write(report, data)
     if json:
