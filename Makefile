@@ -13,7 +13,7 @@ OLD_TESTS := tests/e3nn_host tests/cg/test_llvm.py tests/test_plan.py tests/so3 
 # Two test processes: most tests are small products, for which one thread each is best.
 PARALLEL := OMP_NUM_THREADS=1
 
-.PHONY: demo test lint hosts bench docs clean
+.PHONY: demo test lint hosts bench docs clean on-e3nn on-e3nn-jax on-sevenn on-mace on-nequip
 
 demo: .venv/ready
 	$(NEW) benchmarks/demo.py
@@ -22,10 +22,19 @@ test: .venv/ready .venv-mace/ready lint
 	$(PARALLEL) $(NEW) -m pytest -n 2 tests --ignore tests/hosts --ignore tests/interpreted --ignore tests/jax/test_suite.py
 	TRITON_INTERPRET=1 $(PARALLEL) $(NEW) -m pytest -n 2 tests/interpreted
 	$(PARALLEL) $(OLD) -m pytest -n 2 $(OLD_TESTS)
-	$(OLD) -m pytest tests/hosts/test_mace.py
-	$(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py --ignore tests/hosts/test_nequip.py
+	$(PARALLEL) $(MAKE) --jobs 2 --output-sync=target --keep-going on-e3nn on-e3nn-jax on-sevenn on-mace on-nequip
+
+# Tests in which a program runs as its users run it; two at a time.
+on-e3nn: .venv/ready
+	$(NEW) -m pytest tests/hosts/test_e3nn_suite.py
+on-e3nn-jax: .venv/ready
 	$(NEW) -m pytest tests/jax/test_suite.py
-	$(NEW) -m pytest tests/hosts/test_nequip.py  # apart: torch_geometric, which sevenn imports, replaces torch.index_select by what TorchScript cannot read
+on-sevenn: .venv/ready
+	$(NEW) -m pytest tests/hosts/test_sevenn.py
+on-mace: .venv-mace/ready
+	$(OLD) -m pytest tests/hosts/test_mace.py
+on-nequip: .venv/ready  # apart: torch_geometric, which sevenn imports, replaces torch.index_select by what TorchScript cannot read
+	$(NEW) -m pytest tests/hosts/test_nequip.py
 
 lint: .venv/ready
 	$(NEW) -m ruff check .
@@ -34,11 +43,8 @@ lint: .venv/ready
 
 hosts: .venv/ready .venv-mace/ready
 	$(PARALLEL) WHOLE_SUITES=1 $(NEW) -m pytest -n 2 --dist worksteal tests/test_gate.py tests/jax/test_gate.py
-	WHOLE_SUITES=1 $(NEW) -m pytest tests/hosts --ignore tests/hosts/test_mace.py --ignore tests/hosts/test_nequip.py
-	$(NEW) -m pytest tests/hosts/test_nequip.py
-	$(OLD) -m pytest tests/hosts/test_mace.py
 	WHOLE_SUITES=1 TRITON_INTERPRET=1 $(PARALLEL) $(NEW) -m pytest -n 2 tests/interpreted
-	WHOLE_SUITES=1 $(NEW) -m pytest tests/jax/test_suite.py
+	WHOLE_SUITES=1 $(PARALLEL) $(MAKE) --jobs 2 --output-sync=target --keep-going on-e3nn on-e3nn-jax on-sevenn on-mace on-nequip
 
 # A quiet machine; it takes long.
 bench: .venv/ready .venv-mace/ready
