@@ -38,6 +38,9 @@ from tpregistry.problem import Problem
 from tpregistry.tune.race import sample
 
 RESULTS = Path(__file__).parent.parent / "results"
+SAMPLES = 10_000
+"""As published."""
+
 PATTERNS = ("forward", "backward", "double backward")
 
 Case = tuple[Row, Problem, Kernel, str]
@@ -104,7 +107,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--degree", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--patterns", choices=PATTERNS, nargs="+", default=PATTERNS)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--product", choices=BACKENDS, nargs="+", default=list(BACKENDS))
     parser.add_argument("--without", nargs="*", default=[], help="backends left out")
     return parser.parse_args()
@@ -113,7 +116,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Measure, print, keep, draw."""
     asked = arguments()
-    rows, name = [], f"paper-{asked.setting.lower()}"
+    rows, name = [], f"paper-{asked.setting.lower()}" + (f"-{asked.samples}" if asked.samples != SAMPLES else "")
     for rows in sweep(asked):
         kept = {"machine": machine(), "samples": asked.samples, "rows": [asdict(row) for row in rows]}
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
