@@ -1,9 +1,10 @@
 """What cg-triton's kernels need of a GPU, without one: registers, spills and processor seconds of compilation.
 
-    python benchmarks/triton_resources.py --only mace      (all of them: half an hour on two cores, long kernels compile slowly)
+    python benchmarks/triton_resources.py --only mace      (all of them: an hour, long kernels compile slowly)
 
 Every real product, and one with all parities to degree 3, of 68 paths; products and convolutions, forward, backward and double
-backward; compiled ahead of time for sm_80 and sm_90, and read from the binaries by the cuobjdump that comes with Triton.
+backward; compiled ahead of time for NVIDIA's and AMD's, and read from binaries by the cuobjdump that comes with Triton, or
+from assembly.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -27,15 +29,15 @@ from tpregistry.problem import Mode
 from tpregistry.testing import real_problems
 from tpregistry.testing.real import channelwise_problem
 from tpregistry_cg.triton.kernel import TritonPlan
-from tpregistry_cg.triton.resources import resources
+from tpregistry_cg.triton.resources import ARCHITECTURES, resources
 
 HERE = Path(__file__).parent
 LONG = "64x0e+64x0o+64x1e+64x1o+64x2e+64x2o+64x3e+64x3o", "0e+1o+2e+3o", "0e+0o+1e+1o+2e+2o+3e+3o"
 ORDERS = ("forward", "backward", "double backward")
-HEADINGS = ("product", "paths", "operation", "order", "sm", "kernels", "registers", "bytes spilled", "seconds")
+HEADINGS = ("product", "paths", "operation", "order", "architecture", "kernels", "registers", "bytes spilled", "seconds")
 
 
-def rows(only: str, dtype: str, architectures: list[int]) -> Any:
+def rows(only: str, dtype: str, architectures: Sequence[str]) -> Any:
     """One for each product, operation, order and architecture: all of its kernels."""
     every = real_problems(dtype) | {"all parities to 3e+3o": channelwise_problem(*LONG, dtype)}
     for name, problem in every.items():
@@ -61,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="products whose name holds this")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
-    parser.add_argument("--architectures", type=int, nargs="+", default=[80, 90])
+    parser.add_argument("--architectures", nargs="+", default=ARCHITECTURES)
     parser.add_argument("--results", type=Path, default=HERE / "results")
     args, found = parser.parse_args(), []
     os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp()

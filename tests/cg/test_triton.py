@@ -42,16 +42,16 @@ def test_atomic_sums_do_not_mix_channels() -> None:
     assert [reason.code for reason in CgTritonAtomic().supports(problem, "cuda").reasons] == ["TP123"]
 
 
-@pytest.mark.parametrize("architecture", [80, 90])
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "gfx942"])
 @pytest.mark.parametrize("convolves", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_nothing_spills(dtype: str, architecture: int, convolves: bool) -> None:
+def test_nothing_spills(dtype: str, architecture: str, convolves: bool) -> None:
     """The ten paths of a MACE, to second gradients; others by benchmarks/triton_resources.py."""
     problem = real_problems(dtype)["mace-mp-0 medium layer 2"]
     kernel = TritonPlan(plan_tensor_product(convolution(problem) if convolves else problem), getattr(torch, dtype))
     for _ in range(3):
         for found in resources(kernel, architecture):
-            assert 0 < found.registers <= 255
+            assert 0 < found.registers <= (255 if architecture.startswith("sm_") else 512)
             assert found.spilled == 0, found
         kernel = kernel.vjp()
 
@@ -74,7 +74,7 @@ def test_rows_are_counted_in_64_bits(copies: int, form: Form, convolves: bool) -
     problem = problem_from_irreps(f"{copies}x0e+{copies}x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float32")
     kernel = TritonPlan(plan_tensor_product(convolution(problem) if convolves else problem), torch.float32, form).vjp()
     for sweep in kernel.sweeps:
-        text = compiled(sweep, 0, 90).asm["ttir"]
+        text = compiled(sweep, 0, "sm_90").asm["ttir"]
         used = re.findall(r"(arith\.\w+) [^\n]*%s\d+\b[^\n]*: (.*?)(?: loc|$)", text, re.MULTILINE)
         assert used
         assert {(operation, kind.strip()) for operation, kind in used} == {("arith.extsi", "i32 to i64")}
@@ -83,7 +83,7 @@ def test_rows_are_counted_in_64_bits(copies: int, form: Form, convolves: bool) -
 def test_float32_is_ieee() -> None:
     """No TF32, no flushed denormals, no approximations; multiplications and additions are fused where they can be."""
     kernel = TritonPlan(plan_tensor_product(zoo("float32")["both parities"]), torch.float32).vjp()
-    text = compiled(kernel, 0, 90).asm["ptx"]
+    text = compiled(kernel, 0, "sm_90").asm["ptx"]
     assert not re.search(r"tf32|\.ftz|\.approx|mma", text)
     assert "fma.rn.f32" in text
 

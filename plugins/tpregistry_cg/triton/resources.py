@@ -21,39 +21,48 @@ from tpregistry_cg.triton.kernel import TritonPlan, warps
 _POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
 
 
+ARCHITECTURES = "sm_80", "sm_90", "gfx90a", "gfx942"
+"""NVIDIA's A100 and H100, AMD's MI200 and MI300."""
+
+
 @dataclass(frozen=True)
 class Resources:
-    """Of one kernel on one architecture (80, 90): registers of a thread, bytes that it spills, processor seconds of compilation."""
+    """Of one kernel on one architecture: registers of a thread, bytes that it keeps in memory, processor seconds of compilation."""
 
     name: str
-    architecture: int
+    architecture: str
     registers: int
     spilled: int
     seconds: float
 
 
-def resources(plan: TritonPlan, architecture: int = 90) -> list[Resources]:
+def resources(plan: TritonPlan, architecture: str = "sm_90") -> list[Resources]:
     """Of every kernel of a plan. Raises RuntimeError where the tools that come with Triton cannot read a binary."""
     return [_of(sweep, number, architecture) for sweep in plan.sweeps for number in range(len(sweep.emitted.passes))]
 
 
-def compiled(plan: TritonPlan, number: int, architecture: int) -> Any:
-    """A kernel of one sweep as Triton compiles it for the architecture: ``asm`` holds every stage, "ttir" to "cubin"."""
+def compiled(plan: TritonPlan, number: int, architecture: str) -> Any:
+    """A kernel of one sweep as Triton compiles it for the architecture: ``asm`` holds every stage to "cubin" or "amdgcn"."""
     one = plan.emitted.passes[number]
     stored = [plan.dtype] * len(plan.plan.inputs) + [plan.stored(operand.name) for operand in plan.plan.outputs]
     signature = {name: kind for n, dtype in enumerate(stored) for name, kind in ((f"p{n}", _POINTERS[dtype]), (f"s{n}", "i32"))}
     signature |= dict.fromkeys(graph_arrays(plan.plan, plan.form), "*i64") | {"count": "i32", "rows": "i32"}
     options = {"num_warps": warps(one, plan.form), "enable_fp_fusion": True}
     source = ASTSource(getattr(plan.module, one.name), signature)
-    return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
+    return triton.compile(source, target=_target(architecture), options=options)
 
 
-def _of(plan: TritonPlan, number: int, architecture: int) -> Resources:
+def _target(architecture: str) -> GPUTarget:
+    cuda = architecture.startswith("sm_")
+    return GPUTarget("cuda", int(architecture[3:]), 32) if cuda else GPUTarget("hip", architecture, 64)
+
+
+def _of(plan: TritonPlan, number: int, architecture: str) -> Resources:
     start = _processor_seconds()
-    binary = compiled(plan, number, architecture).asm["cubin"]
+    asm = compiled(plan, number, architecture).asm
     seconds = _processor_seconds() - start
-    registers, stack, local = _usage(binary)
-    return Resources(plan.emitted.passes[number].name, architecture, registers, stack + local, seconds)
+    registers, spilled = _in_binary(asm["cubin"]) if "cubin" in asm else _in_text(asm["amdgcn"])
+    return Resources(plan.emitted.passes[number].name, architecture, registers, spilled, seconds)
 
 
 def _processor_seconds() -> float:
@@ -61,7 +70,15 @@ def _processor_seconds() -> float:
     return sum(used.ru_utime + used.ru_stime for used in map(getrusage, (RUSAGE_SELF, RUSAGE_CHILDREN)))
 
 
-def _usage(binary: bytes) -> tuple[int, int, int]:
+def _in_text(assembly: str) -> tuple[int, int]:
+    """AMD's assembly says it of itself."""
+    registers, private = (re.search(rf"\.{name}:\s+(\d+)", assembly) for name in ("vgpr_count", "private_segment_fixed_size"))
+    if not registers or not private:
+        raise RuntimeError(f"the assembly does not tell: {assembly[-2000:]}")
+    return int(registers[1]), int(private[1])
+
+
+def _in_binary(binary: bytes) -> tuple[int, int]:
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary)
@@ -71,4 +88,4 @@ def _usage(binary: bytes) -> tuple[int, int, int]:
     if not all(found):
         raise RuntimeError(f"cuobjdump does not tell: {told.stdout}{told.stderr}")
     registers, stack, local = (int(match[1]) for match in found if match)
-    return registers, stack, local
+    return registers, stack + local
