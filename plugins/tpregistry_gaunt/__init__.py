@@ -15,7 +15,12 @@ FRAMEWORKS = ("torch", "jax")
 WORTHWHILE = 8
 """The degree from which Clebsch-Gordan products through points are worth a try: see docs, products of signals."""
 
+MEASURED = 10
+"""The degree to which rings were measured beside points."""
+
 NEVER_WON = f"pair by pair of irreps, points never won below degree {WORTHWHILE}"
+
+RINGS_LATER = "on a CPU a table for all points was faster than rings at every degree to 10"
 
 SLOWER = "pair by pair of irreps, waves do what points do, at more of them"
 
@@ -30,6 +35,11 @@ def _verdict(name: str, problem: Problem) -> Verdict:
     if problem.operation not in ("tensor_product", "gaunt_many_body"):
         reasons += _foreign(name, problem)
     return Verdict(tuple(reasons), 0.2)
+
+
+def _highest(problem: Problem) -> int:
+    """Degree of the factors."""
+    return max((item.l for rep in (problem.irreps_in1, problem.irreps_in2) for item in rep), default=0)
 
 
 def _foreign(name: str, problem: Problem) -> list[Reason]:
@@ -84,7 +94,8 @@ class GtpSeparable:
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
         """float32 and float64, on any device."""
-        return _verdict(self.face.name, problem)
+        verdict = _verdict(self.face.name, problem)
+        return replace(verdict, on_request=RINGS_LATER) if device == "cpu" and _highest(problem) <= MEASURED else verdict
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel made of the framework's differentiable functions."""

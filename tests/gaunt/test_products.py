@@ -23,6 +23,7 @@ from tpregistry.so3.symbols import vector_signal
 from tpregistry.store import Outcome
 from tpregistry.testing import zoo
 from tpregistry.testing.conformance import examine
+from tpregistry.torch import gaunt
 from tpregistry_cg import CgDense, CgHoist, CgLlvm
 
 NATURAL = "3x0e+3x1o+3x2e"
@@ -92,6 +93,19 @@ EXACT = [name for name in ZOO if not name.startswith("real") or "inner" in name]
 def test_clebsch_gordan_products_through_fields_pass_the_gate(name: str, backend) -> None:
     """At points of the sphere, and as waves on a torus."""
     gated(backend(), ZOO[name])
+
+
+def test_rings_are_tried_on_request_where_they_were_slower() -> None:
+    low, high = (products.gaunt(f"0e+{l}e", f"0e+{l}e", "0e") for l in (2, 12))
+    assert "at every degree to 10" in GtpSeparable().supports(low, "cpu").on_request
+    assert not GtpSeparableFft().supports(high, "cpu").on_request
+    assert not GtpSeparable().supports(low, "cuda").on_request
+    x, irreps = torch.randn(5, 6), ("0e+2e", "0e+2e", "0e")
+    expected = gaunt(x, x, *irreps)
+    assert not tpregistry.decisions()[-1].backend.startswith("gtp-separable")
+    with tpregistry.use(backend="gtp-separable"):
+        assert torch.allclose(gaunt(x, x, *irreps), expected, atol=1e-5)
+    assert tpregistry.decisions()[-1].backend == "gtp-separable"
 
 
 def test_where_points_never_win_they_are_tried_on_request_only() -> None:
