@@ -63,7 +63,7 @@ def test_one_grid_is_the_chain_that_truncates_nothing() -> None:
     x = torch.randn(5, 48, dtype=torch.float64)
     with tpregistry.use(backend="gtp-grid"):
         one, two, three = gaunt_many_body(x, 3, IN, OUT)
-    assert tpregistry.decisions()[-1].engine == "torch, 50 points (lebedev), 3 powers"
+    assert tpregistry.decisions()[-1].engine == "torch, 25 pairs of points (lebedev), 3 powers"
     with tpregistry.use(backend="off"):
         square = gaunt(x, x, IN, IN, SIGNAL, "integral")
         cube = gaunt(square, x, SIGNAL, IN, OUT, "integral")
