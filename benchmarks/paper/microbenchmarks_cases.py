@@ -9,7 +9,7 @@ from typing import Any
 import e3nn_jax
 import numpy as np
 from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, GtpSeparable, GtpSeparableFft, Mtp
-from tpregistry_gaunt.waves import even
+from tpregistry_gaunt.stages import rings
 
 from tpregistry import products
 from tpregistry.backend import Kernel
@@ -20,7 +20,7 @@ from tpregistry.gate import Evidence, Yardstick, verify
 from tpregistry.hosts import host_for
 from tpregistry.irreps import Irreps
 from tpregistry.problem import Mode, Problem
-from tpregistry.so3.grids import half, hemisphere, product_degree
+from tpregistry.so3.grids import half, product_degree
 from tpregistry.verdicts import verdict_of
 from tpregistry_cg import CgDense, CgLlvm
 
@@ -129,5 +129,4 @@ def points(name: str, problem: Problem, degree: int) -> int:
         return 0
     highest = [max(item.l for item in rep) for rep in (problem.irreps_in1, problem.irreps_in2, problem.irreps_out)]
     exact = product_degree(*highest, curl=problem.operation == "curl")
-    rings = name.startswith("gtp-separable")
-    return len(hemisphere(exact, even(max(exact, 2 * max(highest)) + 1)) if rings else half("lebedev", exact))
+    return len(rings(exact, max(highest)) if name.startswith("gtp-separable") else half("lebedev", exact))

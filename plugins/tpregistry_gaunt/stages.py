@@ -14,9 +14,14 @@ import numpy as np
 
 from tpregistry.arrays import Array, Arrays
 from tpregistry.irreps import MulIrrep
-from tpregistry.so3.grids import hemisphere, product_degree
+from tpregistry.so3.grids import Grid, hemisphere, product_degree
 from tpregistry_gaunt.forms import Form, Gaunt, Key, Table
 from tpregistry_gaunt.waves import even
+
+
+def rings(degree: int, top: int) -> Grid:
+    """Half a grid that is exact for a degree, with enough azimuths to tell orders up to ``top`` apart, a number that FFTs like."""
+    return hemisphere(degree, even(max(degree, 2 * top) + 1))
 
 
 class Rings(Form):
@@ -29,10 +34,10 @@ class Rings(Form):
 
     def __init__(self, kind: type[Gaunt], degrees: tuple[int, ...], top: int, circle: type[Circle]) -> None:
         degree = product_degree(*degrees, curl=kind.sign < 0)
-        azimuths = even(max(degree, 2 * top) + 1)
-        self._form = kind(degrees, hemisphere(degree, azimuths))
-        self._circle, self._orders, self._azimuths = circle(azimuths), top + 1, azimuths
-        self._rings = len(self._form.points) // azimuths
+        points = rings(degree, top)
+        assert points.shape is not None
+        self._rings, self._azimuths = points.shape
+        self._form, self._orders, self._circle = kind(degrees, points), top + 1, circle(self._azimuths)
         self.sign, self.shape, self.labels, self.multiply = kind.sign, self._form.shape, self._form.labels, self._form.multiply
 
     def __str__(self) -> str:
