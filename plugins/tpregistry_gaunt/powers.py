@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tpregistry.arrays import Array, arrays_of, flat
 from tpregistry.problem import Problem
 from tpregistry_gaunt.forms import Form
@@ -28,8 +26,9 @@ class PowersKernel:
     def __call__(self, x: Array, y: Array, w: Array) -> Array:
         """x (batch, dim_in1), y and w without elements -> out (batch, dim_out): the powers side by side."""
         values = {sign: self._values(x, members, self._there[sign]) for (sign,), members in self._groups[X].items()}
-        parts: dict[int, Array] = {}
-        for number, power in enumerate(self._powers(values), start=1):
+        power, parts = values, {}
+        for number in range(1, self._correlation + 1):
+            power = _product(power, values) if number > 1 else values
             parts |= self._projected(power, number)
         missing = (n for n in range(len(self._out)) if n not in parts)
         parts |= {n: self._arrays.zeros(x, self._out[n].dim) for n in missing}
@@ -37,14 +36,6 @@ class PowersKernel:
 
     def _values(self, x: Array, members: list[int], table: Array) -> Array:
         return self._form.there(self._arrays, [piece(x, self._signal, n) for n in members], table)
-
-    def _powers(self, values: Halves) -> Iterator[Halves]:
-        """One after another. A signal of both parts is multiplied at both points of each pair, where one product does for all."""
-        sign, *others = values
-        whole = power = self._arrays.beside([values[1] + values[-1], values[1] - values[-1]]) if others else values[sign]
-        for number in range(1, self._correlation + 1):
-            power = power * whole if number > 1 else whole
-            yield _halves(power) if others else {sign**number: power}
 
     def _projected(self, power: Halves, number: int) -> dict[int, Array]:
         """What a power has of the irreps of the output."""
@@ -58,8 +49,9 @@ class PowersKernel:
         return found
 
 
-def _halves(values: Array) -> Halves:
-    """Even and odd part of values at points and at those opposite."""
-    count = values.shape[-1] // 2
-    here, there = values[..., :count], values[..., count:]
-    return {1: (here + there) / 2, -1: (here - there) / 2}
+def _product(f: Halves, g: Halves) -> Halves:
+    found: Halves = {}
+    for a, left in f.items():
+        for b, right in g.items():
+            found[a * b] = found[a * b] + left * right if a * b in found else left * right
+    return found
