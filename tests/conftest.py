@@ -1,7 +1,9 @@
-"""What all tests share: a store of their own, no settings from outside, and e3nn 0.4.4 made importable by MACE."""
+"""What all tests share: a store of their own, no settings from outside, e3nn 0.4.4 made importable by MACE, XLA's programs."""
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,23 @@ with contextlib.suppress(ImportError):
 from tpregistry import discovery, session, settings
 from tpregistry.store import open_store
 from tpregistry_e3nn.adapter import Adapter
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One compilation cache for JAX in all processes of a run: most of what tests compile, others have compiled before."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        config.stash[OWN_CACHE] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="tpregistry-xla-")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Of the process that made it."""
+    if OWN_CACHE in config.stash:
+        shutil.rmtree(config.stash[OWN_CACHE], ignore_errors=True)
+
+
+OWN_CACHE = pytest.StashKey[str]()
 
 
 @pytest.fixture(autouse=True)

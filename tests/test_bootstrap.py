@@ -64,9 +64,9 @@ def test_the_report_says_what_ran(tmp_path: Path) -> None:
 def test_an_unknown_backend_is_an_error_when_a_product_is_first_used(tmp_path: Path) -> None:
     done = run(tmp_path, TP_BACKEND="cg-hosit")
     assert done.returncode == 1
-    ours = "cg, cg-dense, cg-hoist, cg-llvm, cg-triton, cg-triton-atomic, cg-triton-direct, cg-triton-warp, cuequivariance"
-    ours += ", cuequivariance-jax, definition, e3j, e3nn, e3nn_jax, gtp, gtp-fourier, gtp-grid, gtp-llvm, gtp-separable"
-    ours += ", gtp-separable-fft, mtp, openequivariance, openequivariance-jax"
+    ours = "cg, cg-dense, cg-hoist, cg-llvm, cg-triton, cg-triton-ahead, cg-triton-atomic, cg-triton-direct, cg-triton-warp"
+    ours += ", cuequivariance, cuequivariance-jax, definition, e3j, e3nn, e3nn_jax, gtp, gtp-fourier, gtp-grid, gtp-llvm"
+    ours += ", gtp-separable, gtp-separable-fft, mtp, openequivariance, openequivariance-jax"
     known = f"auto, off, {ours}"
     assert done.stderr.strip().endswith(f"Did you mean cg-hoist? Known: {known}")
 

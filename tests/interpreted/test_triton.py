@@ -63,7 +63,7 @@ def test_convolutions_to_second_gradients(edges: int, shared: bool, dtype: str) 
         agrees(convolution(zoo(dtype)[name].at(shared_weights=shared)), edges)
 
 
-@pytest.mark.parametrize("form", [Form(warps=1, budget=20), Form(tiles=False), Form(atomic=True)], ids=str)
+@pytest.mark.parametrize("form", [Form(warps=1, budget=20), Form(tiles=False), Form(stages=2), Form(atomic=True)], ids=str)
 @pytest.mark.parametrize("convolves", [False, True])
 def test_other_forms_to_second_gradients(convolves: bool, form: Form) -> None:
     for name in ("both parities", "mode uuu, shared weights"):

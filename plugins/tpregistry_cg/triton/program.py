@@ -6,6 +6,7 @@ from tpregistry.plan.orders import owner
 from tpregistry_cg.triton.passes import Group, Target, Written, additions
 from tpregistry_cg.triton.text import ZERO
 from tpregistry_cg.triton.tile import Tile
+from tpregistry_cg.triton.totals import store_totals, within_threads
 from tpregistry_cg.triton.turn import Turn
 
 
@@ -51,15 +52,20 @@ class Program:
         self.text.do("node = tl.program_id(0).to(tl.int64)")
         self.text.do("begin = tl.load(first + node)")
         self.text.do("end = tl.load(first + node + 1)")
-        with self.text.inside("for place in range(begin, end):"):
+        with self.text.inside(f"for place in {self._range('begin, end')}:"):
             self.text.do("edge = tl.load(edges + place)")
             self.text.do("far = tl.load(other + place)")
             self._turns(sample="edge", **{site: "node" if site == self.owner else "far" for site in ("sender", "receiver")})
 
     def _in_turns(self) -> None:
         """Programs take every n-th block of samples, so that there are few rows of sums."""
-        with self.text.inside(f"for block in range(tl.program_id(0), tl.cdiv(count, {self.tile.samples}), rows):"):
+        blocks = self._range(f"tl.program_id(0), tl.cdiv(count, {self.tile.samples}), rows")
+        with self.text.inside(f"for block in {blocks}:"):
             self._samples("block")
+
+    def _range(self, bounds: str) -> str:
+        stages = self.tile.form.stages
+        return f"tl.range({bounds}, num_stages={stages})" if stages > 1 else f"range({bounds})"
 
     def _samples(self, block: str) -> None:
         """Those of a block: rows are counted in 64 bits."""
@@ -76,6 +82,8 @@ class Program:
         for block in (block for group in self.groups for block in group):
             for s in range(block.loops):
                 Turn(self, block, s).emit()
+        store_totals(self.tile, self.spread, self.written)
+        self.spread.clear()
 
     def add(self, target: Target, values: list[str]) -> None:
         """To what is written; stored when nothing more comes."""
@@ -92,14 +100,22 @@ class Program:
         return self.spread.setdefault(target, {}).setdefault(lanes, [ZERO] * target.size)
 
     def ran(self, target: Target) -> None:
-        """A block has added to the running sums."""
+        """A block has added to the running sums. Of those that are stored, threads are summed over with all others of a sample."""
         self.left[target] -= 1
-        if self.left[target] == 0:
-            totals = [ZERO] * target.size
-            for lanes, values in self.spread.pop(target).items():
-                wholes = [value if value == ZERO else self.tile.total(value, lanes) for value in values]
-                totals = [self.text.add(*pair) for pair in zip(totals, wholes, strict=True)]
-            self._carry(target, totals) if self._carried(target) else self._store(target, totals)
+        if self.left[target]:
+            return
+        if self._carried(target) or not self.tile.form.tiles:
+            self._total(target)
+            return
+        for lanes, values in self.spread[target].items():
+            values[:] = [within_threads(self.tile, value, lanes) for value in values]
+
+    def _total(self, target: Target) -> None:
+        sums = [ZERO] * target.size
+        for lanes, values in self.spread.pop(target).items():
+            wholes = [value if value == ZERO else self.tile.total(value, lanes) for value in values]
+            sums = [self.text.add(*pair) for pair in zip(sums, wholes, strict=True)]
+        self._carry(target, sums) if self._carried(target) else self._store(target, sums)
 
     def _carry(self, target: Target, values: list[str]) -> None:
         for name, value in zip(self._names(target), values, strict=True):

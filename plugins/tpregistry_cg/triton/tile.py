@@ -97,6 +97,16 @@ class Tile:
         mask += [f"({lanes})[:, None]"] if lanes else []
         self._put(f"{place} + {k}", joined, f", mask={' & '.join(f'({m})' for m in mask)}" if mask else "", target, adds)
 
+    def store_row(self, operand: str, start: int, count: int, value: str, adds: bool) -> None:
+        """Numbers of each sample that lie side by side: ``value`` has a power of two of them."""
+        target, size = Target(operand, start, 0, 1, count), power(count)
+        k = self.once(("components", size), f"tl.arange(0, {size})[None, :]")
+        column = "[:, None]" if self.samples > 1 else ""
+        samples = self._mask(1, False)
+        mask = [f"{k} < {count}"] * (size > count) + [f"({samples})[:, None]"] * bool(samples)
+        masked = f", mask={' & '.join(f'({m})' for m in mask)}" if mask else ""
+        self._put(f"({self._row(operand, 1)} + {start}){column} + {k}", value, masked, target, adds)
+
     def _column(self, address: str, target: Target) -> str:
         return self.text.let(f"({address} + {target.lane} * {self.columns(target.lanes)})[:, None]")
 
