@@ -22,7 +22,8 @@ from tpregistry_e3nn.adapter import Adapter
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One compilation cache for JAX in all processes of a run: most of what tests compile, others have compiled before."""
+    """XLA compiles most of the time: without LLVM's optimisation, and once for all processes of a run."""
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         config.stash[OWN_CACHE] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="tpregistry-xla-")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
