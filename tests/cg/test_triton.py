@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -107,6 +110,27 @@ def test_operands_are_read_ahead() -> None:
     layer = convolution(real_problems()["mace layer 1"])
     assert "cp.async.ca" not in backward_text(layer, Form())
     assert "cp.async.ca" in backward_text(layer, Form(stages=2))
+
+
+def test_a_kernel_that_spills_is_compiled_again_with_all_registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = TritonPlan(plan_tensor_product(zoo("float32")["both parities"]), torch.float32)
+    assert ".maxnreg 255" in compiled(kernel, 0, "sm_80", roomy=True).asm["ptx"]
+    launches: list[tuple[str, int | None]] = []
+
+    def compiled_as(name: str, spills: int) -> defaultdict:
+        def launch(*_, **options) -> SimpleNamespace:
+            launches.append((name, options.get("maxnreg")))
+            return SimpleNamespace(n_spills=spills)
+
+        return defaultdict(lambda: launch)
+
+    one = kernel.emitted.passes[0]
+    monkeypatch.setattr(kernel, "module", SimpleNamespace(fits=compiled_as("fits", 0), spills=compiled_as("spills", 4)))
+    for cuda in (None, "13.0"):
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        for name in ("fits", "spills") * 2:
+            kernel._launch(replace(one, name=name), 1, [])
+    assert launches == [*[("fits", None), ("spills", None)] * 3, ("fits", None), ("spills", 255)]
 
 
 def backward_text(problem: Problem, form: Form) -> str:

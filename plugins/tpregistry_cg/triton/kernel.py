@@ -19,6 +19,8 @@ from tpregistry_cg.triton.module import load
 Tensor = torch.Tensor
 
 DEFAULT = Form()
+REGISTERS = 255
+"""Of a thread, on NVIDIA's."""
 ROWS = 1024
 """Rows of sums over all samples: as many programs as keep a GPU busy, and no more."""
 
@@ -34,6 +36,7 @@ class TritonPlan:
 
     def __init__(self, plan: Plan, dtype: torch.dtype, form: Form = DEFAULT) -> None:
         self.plan, self.dtype, self.form = plan, dtype, form
+        self._roomy: set[str] = set()
         self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched and not operand.site)
 
     def vjp(self) -> TritonPlan:
@@ -117,8 +120,11 @@ class TritonPlan:
         return getattr(torch, self.real) if output in self.emitted.summed else self.dtype
 
     def _launch(self, one: Pass, programs: int, arguments: list[Any]) -> None:
+        """One that turns out to keep registers in memory gets all registers that there are, from the next launch on."""
         kernel = getattr(self.module, one.name)
-        kernel[(programs, one.parts)](*arguments, num_warps=warps(one, self.form), enable_fp_fusion=True)
+        launched = kernel[(programs, one.parts)](*arguments, **options(one, self.form, one.name in self._roomy))
+        if torch.version.cuda and getattr(launched, "n_spills", 0):
+            self._roomy.add(one.name)
 
     def named(self, *operands: Tensor, graph: Graph | None) -> Iterator[tuple[str, Tensor]]:
         """The outputs with their names."""
@@ -131,9 +137,11 @@ def _rows(operand: Tensor) -> Tensor:
     return plain if plain.stride(-1) == 1 else plain.contiguous()
 
 
-def warps(one: Pass, form: Form) -> int:
-    """Of a program: a lane each, or a few."""
-    return max(1, min(form.warps, one.samples * one.lanes // 32))
+def options(one: Pass, form: Form, roomy: bool) -> dict[str, Any]:
+    """How Triton compiles a kernel: a lane a thread or a few, and, for NVIDIA's where it is said, every register that a thread can
+    have: ptxas takes fewer, so that more programs fit on a multiprocessor, and now and then too few."""
+    found: dict[str, Any] = {"num_warps": max(1, min(form.warps, one.samples * one.lanes // 32)), "enable_fp_fusion": True}
+    return found | {"maxnreg": REGISTERS} if roomy else found
 
 
 def _arguments(tensors: Sequence[Tensor], operands: Sequence[Operand], sums: bool = False) -> list[Any]:

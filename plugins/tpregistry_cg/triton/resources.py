@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from tpregistry_cg.triton.emitter import graph_arrays
-from tpregistry_cg.triton.kernel import TritonPlan, warps
+from tpregistry_cg.triton.kernel import TritonPlan, options
 
 _POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
 
@@ -27,13 +27,15 @@ ARCHITECTURES = "sm_80", "sm_90", "gfx90a", "gfx942"
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one kernel on one architecture: registers of a thread, bytes that it keeps in memory, processor seconds of compilation."""
+    """Of one kernel on one architecture: registers of a thread, bytes that it keeps in memory, processor seconds of compilation,
+    and whether it spilled before it was given all registers that there are."""
 
     name: str
     architecture: str
     registers: int
     spilled: int
     seconds: float
+    roomy: bool
 
 
 def resources(plan: TritonPlan, architecture: str = "sm_90") -> list[Resources]:
@@ -41,15 +43,17 @@ def resources(plan: TritonPlan, architecture: str = "sm_90") -> list[Resources]:
     return [_of(sweep, number, architecture) for sweep in plan.sweeps for number in range(len(sweep.emitted.passes))]
 
 
-def compiled(plan: TritonPlan, number: int, architecture: str) -> Any:
-    """A kernel of one sweep as Triton compiles it for the architecture: ``asm`` holds every stage to "cubin" or "amdgcn"."""
+def compiled(plan: TritonPlan, number: int, architecture: str, roomy: bool = False) -> Any:
+    """A kernel of one sweep as Triton compiles it for the architecture: ``asm`` holds every stage to "cubin" or "amdgcn".
+
+    ``roomy``: with all registers that a thread can have, as a plan launches it once it has seen it spill.
+    """
     one = plan.emitted.passes[number]
     stored = [plan.dtype] * len(plan.plan.inputs) + [plan.stored(operand.name) for operand in plan.plan.outputs]
     signature = {name: kind for n, dtype in enumerate(stored) for name, kind in ((f"p{n}", _POINTERS[dtype]), (f"s{n}", "i32"))}
     signature |= dict.fromkeys(graph_arrays(plan.plan, plan.form), "*i64") | {"count": "i32", "rows": "i32"}
-    options = {"num_warps": warps(one, plan.form), "enable_fp_fusion": True}
     source = ASTSource(getattr(plan.module, one.name), signature)
-    return triton.compile(source, target=_target(architecture), options=options)
+    return triton.compile(source, target=_target(architecture), options=options(one, plan.form, roomy))
 
 
 def _target(architecture: str) -> GPUTarget:
@@ -57,12 +61,14 @@ def _target(architecture: str) -> GPUTarget:
     return GPUTarget("cuda", int(architecture[3:]), 32) if cuda else GPUTarget("hip", architecture, 64)
 
 
-def _of(plan: TritonPlan, number: int, architecture: str) -> Resources:
+def _of(plan: TritonPlan, number: int, architecture: str, roomy: bool = False) -> Resources:
     start = _processor_seconds()
-    asm = compiled(plan, number, architecture).asm
+    asm = compiled(plan, number, architecture, roomy).asm
     seconds = _processor_seconds() - start
     registers, spilled = _in_binary(asm["cubin"]) if "cubin" in asm else _in_text(asm["amdgcn"])
-    return Resources(plan.emitted.passes[number].name, architecture, registers, spilled, seconds)
+    if spilled and not roomy and "cubin" in asm:
+        return _of(plan, number, architecture, roomy=True)
+    return Resources(plan.emitted.passes[number].name, architecture, registers, spilled, seconds, roomy)
 
 
 def _processor_seconds() -> float:
