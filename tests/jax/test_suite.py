@@ -21,7 +21,8 @@ CANCELLING = ("gtp-fourier", "gtp-grid")
 
 WHOLE = bool(os.environ.get("WHOLE_SUITES"))
 PRODUCTS = ["_src/tensor_products_test.py", "_src/legacy"]
-USERS = ["_src/config_test.py", "_src/grad_test.py", "_src/linear_haiku_test.py"]
+USERS = [f"_src/{name}_test.py" for name in ("config", "grad", "linear_haiku", "gate")]
+USERS += [f"experimental/{name}_test.py" for name in ("point_convolution", "transformer")]
 TARGETS = [*PRODUCTS, *USERS] if WHOLE else PRODUCTS
 BACKENDS = ["cg-llvm", "auto", *(name for name in on_a_cpu() if name != "cg-llvm")] if WHOLE else ["cg-llvm"]
 
