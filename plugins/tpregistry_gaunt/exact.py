@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tpregistry.arrays import Array, cut, flat
+from tpregistry.arrays import Array, cut
 from tpregistry.plan import Segment, Term
 from tpregistry.portable import PortableKernel
 from tpregistry.problem import Problem
 from tpregistry.so3 import curl, gaunt, wigner_3j
 from tpregistry_gaunt.forms import Form
+from tpregistry_gaunt.tables import decoders, encoders
 
 Degrees = tuple[int, int, int]
 Kind = Callable[[Degrees], Form]
@@ -48,7 +49,7 @@ class ExactKernel(PortableKernel):
         first, second, third = (max((each[slot] for each in degrees), default=0) for slot in range(3))
         self._forms = {odd: self._kinds[odd]((first, second, third)) for odd in sorted({_odd(term) for term in terms})}
         self._tables = {
-            (odd, l): self.arrays.constant(flat(form.encoder(l, l)))
+            (odd, l): self.arrays.constant(encoders(form, [(l, l)]))
             for odd, form in self._forms.items()
             for l in {l for each in degrees for l in each[:2]}
         }
@@ -67,8 +68,7 @@ class ExactKernel(PortableKernel):
         degrees = _degrees(term)
         own = curl(*degrees) if _odd(term) else gaunt(*degrees)
         wanted = float((term.coefficients * wigner_3j(*degrees)).sum())
-        table = self._forms[_odd(term)].decoder(degrees[2], degrees[2])
-        return wanted / own * table.reshape(-1, table.shape[-1])
+        return decoders(self._forms[_odd(term)], [(degrees[2], degrees[2])], [wanted / own]).T
 
     def products(self, x: Array, y: Array) -> list[Array]:
         """See `PortableKernel.products`."""
