@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -115,22 +117,34 @@ def test_operands_are_read_ahead() -> None:
 def test_a_kernel_that_spills_is_compiled_again_with_all_registers(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = TritonPlan(plan_tensor_product(zoo("float32")["both parities"]), torch.float32)
     assert ".maxnreg 255" in compiled(kernel, 0, "sm_80", roomy=True).asm["ptx"]
-    launches: list[tuple[str, int | None]] = []
+    seen: list[tuple[str, str, int | None]] = []
 
-    def compiled_as(name: str, spills: int) -> defaultdict:
-        def launch(*_, **options) -> SimpleNamespace:
-            launches.append((name, options.get("maxnreg")))
-            return SimpleNamespace(n_spills=spills)
+    class Jitted:
+        """What Triton makes of a function: launched, or compiled only, and loaded when it is asked for a launch."""
 
-        return defaultdict(lambda: launch)
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __getitem__(self, grid: tuple[int, int]) -> Callable:
+            return partial(self._told, "launched")
+
+        def warmup(self, *_, grid: tuple[int, int], **options) -> defaultdict:
+            self._told("compiled", **options)
+            return defaultdict(partial(self._told, "loaded", **options))
+
+        def _told(self, what: str, *_, **options) -> SimpleNamespace:
+            seen.append((self.name, what, options.get("maxnreg")))
+            return SimpleNamespace(n_spills=4 * (self.name != "fits"))
 
     one = kernel.emitted.passes[0]
-    monkeypatch.setattr(kernel, "module", SimpleNamespace(fits=compiled_as("fits", 0), spills=compiled_as("spills", 4)))
+    monkeypatch.setattr(kernel, "module", SimpleNamespace(fits=Jitted("fits"), spills=Jitted("spills")))
     for cuda in (None, "13.0"):
         monkeypatch.setattr(torch.version, "cuda", cuda)
         for name in ("fits", "spills") * 2:
             kernel._launch(replace(one, name=name), 1, [])
-    assert launches == [*[("fits", None), ("spills", None)] * 3, ("fits", None), ("spills", 255)]
+    fits, spills = ("fits", "launched", None), ("spills", "launched", None)
+    again = [("spills", "compiled", 255), ("spills", "loaded", 255), fits, ("spills", "launched", 255)]
+    assert seen == [*[fits, spills] * 3, *again]
 
 
 def backward_text(problem: Problem, form: Form) -> str:

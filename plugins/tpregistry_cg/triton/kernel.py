@@ -120,11 +120,15 @@ class TritonPlan:
         return getattr(torch, self.real) if output in self.emitted.summed else self.dtype
 
     def _launch(self, one: Pass, programs: int, arguments: list[Any]) -> None:
-        """One that turns out to keep registers in memory gets all registers that there are, from the next launch on."""
-        kernel = getattr(self.module, one.name)
-        launched = kernel[(programs, one.parts)](*arguments, **options(one, self.form, one.name in self._roomy))
-        if torch.version.cuda and getattr(launched, "n_spills", 0):
+        """One that turns out to keep registers in memory is compiled again, with all registers that there are, for later launches.
+
+        At once, and loaded too: a CUDA graph may be captured next.
+        """
+        kernel, grid, roomy = getattr(self.module, one.name), (programs, one.parts), one.name in self._roomy
+        launched = kernel[grid](*arguments, **options(one, self.form, roomy))
+        if torch.version.cuda and getattr(launched, "n_spills", 0) and not roomy:
             self._roomy.add(one.name)
+            _loaded(kernel.warmup(*arguments, grid=grid, **options(one, self.form, roomy=True)), grid)
 
     def named(self, *operands: Tensor, graph: Graph | None) -> Iterator[tuple[str, Tensor]]:
         """The outputs with their names."""
@@ -135,6 +139,11 @@ def _rows(operand: Tensor) -> Tensor:
     """The tensor itself where the numbers of a row are adjacent and of their own sign."""
     plain = operand.resolve_neg()
     return plain if plain.stride(-1) == 1 else plain.contiguous()
+
+
+def _loaded(compiled: Any, grid: tuple[int, int]) -> Any:
+    """Triton loads what it compiled when it is asked for a launch."""
+    return compiled[grid]
 
 
 def options(one: Pass, form: Form, roomy: bool) -> dict[str, Any]:
