@@ -107,6 +107,13 @@ def test_gradients_that_lanes_share_are_summed_together() -> None:
     assert together.count("bar.sync") <= 5 < 20 < trees.count("bar.sync")
 
 
+def test_numbers_of_samples_are_not_compiled_in() -> None:
+    """Triton would, for 1 and for whole sixteens."""
+    kernel = TritonPlan(plan_tensor_product(zoo("float32")["both parities"]), torch.float32)
+    parameters = getattr(kernel.module, kernel.emitted.passes[0].name).params
+    assert {each.name for each in parameters if each.do_not_specialize} == {"count", "rows"}
+
+
 def test_operands_are_read_ahead() -> None:
     """A copy in the background for every number that is read in the loop over the edges of a node."""
     layer = convolution(real_problems()["mace layer 1"])

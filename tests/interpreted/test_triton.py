@@ -70,6 +70,14 @@ def test_other_forms_to_second_gradients(convolves: bool, form: Form) -> None:
         agrees(convolution(zoo("float64")[name]) if convolves else zoo("float64")[name], 9, form)
 
 
+@pytest.mark.parametrize("form", [DEFAULT, Form(stages=2)], ids=str)
+def test_programs_that_take_several_nodes(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all edges share their weights, gradients of those are a row for each program, not for each node."""
+    monkeypatch.setattr("tpregistry_cg.triton.kernel.ROWS", 2)
+    for name in ("both parities", "paths in reverse"):
+        agrees(convolution(zoo("float64")[name].at(shared_weights=True)), 9, form)
+
+
 def test_real_convolutions() -> None:
     agrees(convolution(real_problems()["nequip with parity"]), 7)
 

@@ -4,7 +4,7 @@ What a plan writes is put together in registers and stored once; see `passes` fo
 lanes are trees within a program, sums over the edges of a node are made by the program that owns the node, in their order, and
 sums over all samples go to a row per program, which the caller adds up. So there are no atomics, unless the form asks for them.
 
-``kernel(addresses and row strides of operands, [arrays of the graph,] samples, programs)``.
+``kernel(addresses and row strides of operands, [arrays of the graph,] samples or nodes, programs)``.
 """
 
 from __future__ import annotations
@@ -78,10 +78,12 @@ def _function(plan: Plan, one: Pass, groups: list[Group], real: str, form: Form,
     for number, part in enumerate(parts(groups)):
         with text.inside(f"if tl.program_id(1) == {number}:" if one.parts > 1 else "if True:"):
             Program(Tile(text, plan, real, one.samples, form), part, written).emit()
-    return ["", "", "@triton.jit", f"def {one.name}({', '.join(names)}):", *text.lines]
+    return ["", "", _JIT, f"def {one.name}({', '.join(names)}):", *text.lines]
 
 
 _REGISTERS = {"float32": 1, "float64": 2}
 """Of a number."""
+_JIT = '@triton.jit(do_not_specialize=["count", "rows"])'
+"""Triton compiles anew for numbers that are 1 or whole sixteens: every other step of a simulation has another number of edges."""
 _HEAD = """import triton
 import triton.language as tl"""

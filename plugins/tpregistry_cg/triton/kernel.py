@@ -95,7 +95,7 @@ class TritonPlan:
         batch = inputs[self._batch_of].shape[0]
         owners = graph.count(self.owner) if graph is not None and self.owner else 0
         programs = [owners or -(-batch // one.samples) for one in self.emitted.passes]
-        if not all(operand.batched for operand in self.plan.outputs) and not self.owner:
+        if not all(operand.batched for operand in self.plan.outputs):
             programs = [min(ROWS, count) for count in programs]
         rows = max(programs, default=1)
         outputs = [self._output(operand, batch, rows, graph, inputs[0]) for operand in self.plan.outputs]
@@ -105,7 +105,7 @@ class TritonPlan:
             arguments += [order.first, order.edges, order.other] if order else [graph.senders, graph.receivers]
         with torch.cuda.device_of(inputs[0]):
             for one, count in zip(self.emitted.passes, programs, strict=True) if batch else ():
-                self._launch(one, count, [*arguments, batch, count])
+                self._launch(one, count, [*arguments, owners or batch, count])
         whole = (out if o.batched else out.sum(0) for out, o in zip(outputs, self.plan.outputs, strict=True))
         return tuple(out.to(self.dtype) for out in whole)
 

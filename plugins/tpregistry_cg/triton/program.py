@@ -26,17 +26,24 @@ class Program:
     def emit(self) -> None:
         """The loop, and what is carried through it."""
         carried = [target for target in self.left if self._carried(target)]
-        for target in carried:
-            for name in self._names(target):
-                self.text.do(f"{name} = tl.zeros({self._carried_shape(target)}, tl.{self.tile.real})")
-        if self.owner:
-            self._by_node()
-        elif carried:
+        own = [target for target in carried if self.tile.operand[target.operand].site]
+        shared = [target for target in carried if target not in own]
+        self._begin(shared)
+        if self.owner and shared:
+            with self.text.inside(f"for number in {self._range('tl.program_id(0), count, rows')}:"):
+                self._node("number", own)
+        elif self.owner:
+            self._node("tl.program_id(0)", own)
+        elif shared:
             self._in_turns()
         else:
             self._samples("tl.program_id(0)")
-        for target in carried:
-            self._put_away(target)
+        self._put_away(shared)
+
+    def _begin(self, targets: list[Target]) -> None:
+        for target in targets:
+            for name in self._names(target):
+                self.text.do(f"{name} = tl.zeros({self._carried_shape(target)}, tl.{self.tile.real})")
 
     def _carried(self, target: Target) -> bool:
         operand = self.tile.operand[target.operand]
@@ -48,17 +55,20 @@ class Program:
     def _carried_shape(self, target: Target) -> str:
         return self.tile.shape(target.lanes) if target.lane or self.tile.samples > 1 else "[]"
 
-    def _by_node(self) -> None:
-        self.text.do("node = tl.program_id(0).to(tl.int64)")
+    def _node(self, number: str, own: list[Target]) -> None:
+        """The edges of a node, and its own row."""
+        self._begin(own)
+        self.text.do(f"node = tl.cast({number}, tl.int64)")
         self.text.do("begin = tl.load(first + node)")
         self.text.do("end = tl.load(first + node + 1)")
         with self.text.inside(f"for place in {self._range('begin, end')}:"):
             self.text.do("edge = tl.load(edges + place)")
             self.text.do("far = tl.load(other + place)")
             self._turns(sample="edge", **{site: "node" if site == self.owner else "far" for site in ("sender", "receiver")})
+        self._put_away(own)
 
     def _in_turns(self) -> None:
-        """Programs take every n-th block of samples, so that there are few rows of sums."""
+        """Programs take every n-th block of samples, or node, where sums over all go to a row for each program: these are few."""
         blocks = self._range(f"tl.program_id(0), tl.cdiv(count, {self.tile.samples}), rows")
         with self.text.inside(f"for block in {blocks}:"):
             self._samples("block")
@@ -129,8 +139,9 @@ class Program:
     def _store(self, target: Target, values: list[str]) -> None:
         self.tile.store(target, values, self.written.adds(target))
 
-    def _put_away(self, target: Target) -> None:
-        """What was carried: a node's row, or this program's row of sums over all of its samples."""
-        row = "node" if self.tile.operand[target.operand].site else "tl.program_id(0).to(tl.int64)"
-        values = [self.tile.over_samples(name, target) for name in self._names(target)]
-        self.tile.alone(row).store(target, values, self.written.adds(target))
+    def _put_away(self, targets: list[Target]) -> None:
+        """What was carried: a node's row, or this program's row of sums over all that it went through."""
+        for target in targets:
+            row = "node" if self.tile.operand[target.operand].site else "tl.program_id(0).to(tl.int64)"
+            values = [self.tile.over_samples(name, target) for name in self._names(target)]
+            self.tile.alone(row).store(target, values, self.written.adds(target))
