@@ -183,3 +183,25 @@ def test_second_order_is_seen_and_bound(convolution, kernel) -> None:
             (forces,) = torch.autograd.grad(out.square().sum(), y, create_graph=True)
             forces.square().sum().backward()
     assert [decision.problem.derivatives for decision in tpregistry.decisions()] == [1, 2]
+
+
+def test_torchs_newer_switch_of_precision(convolution) -> None:
+    """The older getter refuses to answer after it; that is part of the problem, and no reason to run the host."""
+    module = convolution()
+    torch.backends.fp32_precision = "tf32"
+    try:
+        with tpregistry.use("cg-llvm"):
+            module(*inputs(module, 4))
+        assert tpregistry.decisions()[-1].backend == "cg-llvm"
+        assert "tf32" in tpregistry.decisions()[-1].problem.precision
+    finally:
+        torch.backends.fp32_precision = "none"
+
+
+def test_what_goes_wrong_while_binding_is_raised_where_the_backend_is_forced(convolution, monkeypatch) -> None:
+    module = convolution()
+    monkeypatch.setattr("tpregistry.torch.binding.matmul_precision", lambda: 1 / 0)
+    with tpregistry.use("cg-llvm"), pytest.raises(ZeroDivisionError):
+        module(*inputs(module, 4))
+    with tpregistry.use("auto"), pytest.warns(UserWarning, match="binding failed .ZeroDivisionError"):
+        module(*inputs(module, 4))

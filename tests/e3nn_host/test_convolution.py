@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from e3nn import o3
 
 import tpregistry
 from tpregistry.torch import Graph, TensorProductConv
+from tpregistry.torch.graph import graph
 
 NODES, EDGES = 12, 150
 
@@ -142,6 +144,39 @@ def test_a_graph_made_before() -> None:
         TensorProductConv(tp)(inputs[0][:-1], *inputs[1:], edges)
 
 
+@pytest.mark.parametrize("backend", ["cg-llvm", "cg-hoist", "e3nn"])
+@pytest.mark.parametrize("given", ["indices", "Graph"])
+def test_a_graph_met_in_inference_mode_can_be_trained_on(given: str, backend: str) -> None:
+    tp, inputs, pair = product(), operands(torch.float64), ends()
+    conv, expected = TensorProductConv(tp), _trained(by_hand(tp, *inputs), inputs)
+    with tpregistry.use(backend):
+        with torch.inference_mode():
+            edges = (Graph(*ends(), NODES, NODES),) if given == "Graph" else pair
+            conv(*inputs, *edges)
+        found = _trained(conv(*inputs, *edges), inputs)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+def test_indices_of_a_table_of_edges() -> None:
+    """Columns of (edges, 2): kernels read indices that lie side by side."""
+    tp, inputs = product(), operands()
+    pair = torch.stack(ends(), dim=1)
+    edges = Graph(pair[:, 0], pair[:, 1], NODES, NODES)
+    assert edges.senders.is_contiguous()
+    assert edges.receivers.is_contiguous()
+    with tpregistry.use("cg-llvm"):
+        found = TensorProductConv(tp)(*inputs, pair[:, 0], pair[:, 1])
+    torch.testing.assert_close(found, by_hand(tp, *inputs), atol=1e-4, rtol=1e-4)
+
+
+def test_indices_while_a_cuda_graph_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    index = SimpleNamespace(is_cuda=True)
+    with pytest.raises(RuntimeError, match="give a Graph made before"):
+        graph(index, index, NODES, NODES)  # type: ignore[arg-type]
+
+
 def test_what_does_not_fit_is_refused() -> None:
     conv, (x, y, w) = TensorProductConv(product()), operands()
     with pytest.raises(ValueError, match="150 edges, but y has 149 rows"):
@@ -150,6 +185,8 @@ def test_what_does_not_fit_is_refused() -> None:
         conv(x, y, w, *ends(), 5)
     with pytest.raises(ValueError, match="senders without receivers"):
         conv(x, y, w, ends()[0])
+    with pytest.raises(ValueError, match="the graph is on cpu, but x is on meta"):
+        conv(x.to("meta"), y, w, *ends())
     with pytest.raises(TypeError, match="is no e3nn TensorProduct"):
         TensorProductConv(torch.nn.Linear(2, 2))
 

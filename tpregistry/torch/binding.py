@@ -171,6 +171,8 @@ class Hook:
         except TPError:
             raise
         except Exception as error:  # nothing of ours may end a program that runs without it
+            if settings.backend.forced:
+                raise
             warnings.warn(f"tpregistry: binding failed ({type(error).__name__}: {error}); the host's code runs", stacklevel=4)
             return None, _Counting(f"binding failed: {error}")
 
@@ -187,7 +189,7 @@ class Hook:
             derivatives=key[1],
             dtype=str(x.dtype).removeprefix("torch."),
             deterministic=key[5],
-            precision=torch.get_float32_matmul_precision(),
+            precision=matmul_precision(),
         )
 
     def _described(self, module: Any, dtype: torch.dtype) -> Problem | str:
@@ -208,6 +210,15 @@ class Hook:
         warnings.warn(f"tpregistry: {why}; the host's code runs from now on", stacklevel=4)
         bindings.bound[key] = None, _Counting(why)
         return out
+
+
+def matmul_precision() -> str:
+    """torch's setting for float32 matrix products: "highest", "high", "medium"; or, where a program has used the switches of
+    torch 2.9, which the older getter refuses, their words ("ieee", "tf32", "bf16") for GPU and CPU."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return ", ".join(backend.matmul.fp32_precision for backend in (torch.backends.cuda, torch.backends.mkldnn))
 
 
 def _flat(tensor: Tensor, lead: torch.Size) -> Tensor:

@@ -50,8 +50,10 @@ class TorchFrame:
         return not several and not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
 
     def isolated(self, work: Callable[[], T]) -> T:
-        """In a thread of its own: gradient and inference mode, autocast, saved-tensor hooks and contexts stay outside."""
-        return isolated(work, _restored)
+        """In a thread of its own, on the same GPU: gradient and inference mode, autocast, saved-tensor hooks and contexts stay
+        outside."""
+        gpu = torch.cuda.current_device() if torch.cuda.is_initialized() else -1
+        return isolated(work, partial(_restored, gpu))
 
     def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:
         """Evaluate out, then dx, dy, dw, then ddx, ddy, ddw, ddg; and look whether inputs were changed or handed back."""
@@ -71,7 +73,7 @@ class TorchFrame:
         inputs = [tensors[name] for name in NAMES]
         pattern = (_forward, _backward, _force)[order]
         function = _function(kernel, operands, device)
-        wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+        wait = partial(torch.cuda.synchronize, device) if torch.device(device).type == "cuda" else lambda: None
 
         def once() -> None:
             with torch.set_grad_enabled(order > 0):
@@ -177,12 +179,13 @@ def _array(value: Any) -> Array:
 
 
 @contextmanager
-def _restored() -> Iterator[None]:
-    """torch's process-wide state as it was: generators, default dtype, threads."""
+def _restored(gpu: int) -> Iterator[None]:
+    """torch's process-wide state as it was: generators, default dtype, threads; on a GPU, where a new thread is on the first."""
     before = torch.get_default_dtype(), torch.get_num_threads(), torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
-        yield
+        with torch.cuda.device(gpu):
+            yield
     finally:
         torch.set_default_dtype(before[0])
         torch.set_num_threads(before[1])

@@ -43,11 +43,14 @@ class Graph:
     """Senders and receivers of a convolution, one of each per edge, int32 or int64, on the device of the operands.
 
     ``nodes`` receive, ``sending`` send. Raises ValueError for what is no list of indices, IndexError for a node that is not there.
+    What is kept can be part of a training step, also where the graph is met in `torch.inference_mode` first.
     """
 
     def __init__(self, senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> None:
         _check(senders, receivers, sending, nodes)
-        self.senders, self.receivers, self.sending, self.nodes = senders.long(), receivers.long(), sending, nodes
+        with torch.inference_mode(False):
+            self.senders, self.receivers = _index(senders), _index(receivers)
+        self.sending, self.nodes = sending, nodes
         self._given = senders, receivers
 
     def __len__(self) -> int:
@@ -65,7 +68,8 @@ class Graph:
         """The edges by their nodes at a site; ties stay in the order of the edges, so that sums are repeatable."""
         if site not in self._orders:
             ends = (self.senders, self.receivers) if site == "sender" else (self.receivers, self.senders)
-            self._orders[site] = _order(*ends, self.count(site))
+            with torch.inference_mode(False):
+                self._orders[site] = _order(*ends, self.count(site))
         return self._orders[site]
 
     def equals(self, senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> bool:
@@ -80,16 +84,34 @@ class Graph:
 def graph(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> Graph:
     """A graph, with its orders where this thread has just used an equal one.
 
-    Indices are compared by value: programs write new neighbours into arrays that they keep.
+    Indices are compared by value: programs write new neighbours into arrays that they keep. Raises RuntimeError while a CUDA
+    graph is captured, for then values cannot be looked at.
     """
-    known: list[Graph] = _recent.__dict__.setdefault("graphs", [])
+    stream = _stream(senders)
+    known: list[Graph] = _recent.__dict__.setdefault(f"graphs of stream {stream}", [])
     for place, found in enumerate(known):
         if found.equals(senders, receivers, sending, nodes):
             known.insert(0, known.pop(place))
             return found
-    made = Graph(senders.clone(), receivers.clone(), sending, nodes)
+    with torch.inference_mode(False):
+        made = Graph(senders.clone(), receivers.clone(), sending, nodes)
     known[:] = [made, *known[: KEPT - 1]]
     return made
+
+
+def _index(index: Tensor) -> Tensor:
+    """As kernels read it: int64, side by side."""
+    found = index.long().contiguous()
+    return found.clone() if found.is_inference() else found
+
+
+def _stream(index: Tensor) -> int:
+    """The current one: what is made on one is not ready for another."""
+    if not index.is_cuda:
+        return 0
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError("senders and receivers cannot be looked at while a CUDA graph is captured: give a Graph made before")
+    return torch.cuda.current_stream(index.device).cuda_stream
 
 
 def _order(owner: Tensor, other: Tensor, nodes: int) -> Order:

@@ -56,6 +56,8 @@ class TensorProductConv(torch.nn.Module):
             if isinstance(senders, Graph)
             else graph(senders, _needed(receivers), len(x), len(x) if nodes is None else nodes)
         )
+        if edges.senders.device != x.device:
+            raise ValueError(f"the graph is on {edges.senders.device}, but x is on {x.device}: make one there")
         if edges.sending != len(x):
             raise ValueError(f"the graph has {edges.sending} senders, but x has {len(x)} rows")
         if not len(y) == len(edges) or (w.dim() > 1 and len(w) != len(edges)):
