@@ -138,7 +138,7 @@ def _described(irreps1: Any, irreps2: Any, pieces: list[_Piece], dtype: str) -> 
 
 
 def _parsed(*irreps: Any) -> list[Irreps]:
-    return [Irreps.parse(str(rep)) for rep in irreps]
+    return [Irreps.parse("+".join(map(str, rep))) for rep in irreps]
 
 
 def _alpha(normalization: str, ir1: Any, ir2: Any, ir: Any, normalized_input: bool = False) -> float:

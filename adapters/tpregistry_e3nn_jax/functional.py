@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import jax
@@ -10,7 +11,6 @@ import jax.numpy as jnp
 from tpregistry import session
 from tpregistry.jax.binding import product
 from tpregistry_e3nn_jax import describe
-from tpregistry_e3nn_jax.coefficients import Unreadable
 from tpregistry_e3nn_jax.host import host_of, irreps_array, stock
 
 Array = jax.Array
@@ -27,8 +27,9 @@ def _run(tensor_product: Any, weights: Any, input1: Any, input2: Any) -> Any:
     if flat is None or not _understood(tensor_product, input1, input2):
         return None
     try:
-        found = describe.functional(tensor_product, input1.zero_flags, input2.zero_flags, str(input1.dtype))
-    except Unreadable as reason:
+        dtype = str(jax.dtypes.canonicalize_dtype(input1.dtype))
+        found = describe.functional(tensor_product, input1.zero_flags, input2.zero_flags, dtype)
+    except Exception as reason:  # what is not ours to do, or a fault of the product: the host does it, or says what is wrong
         session.made.left_to_host[str(reason)] += 1
         return None
     if not found.problem.paths:
@@ -48,7 +49,7 @@ def _flat_weights(tensor_product: Any, weights: Any, dtype: Any) -> Array | None
     """All weights side by side, in the order of the instructions; None where they are not those of the product."""
     shapes = [ins.path_shape for ins in tensor_product.instructions if ins.has_weight]
     if not isinstance(weights, list):
-        return weights if getattr(weights, "ndim", 0) == 1 else None
+        return weights if getattr(weights, "shape", None) == (sum(map(prod, shapes)),) else None
     if [getattr(w, "shape", None) for w in weights] != shapes:
         return None
     return jnp.concatenate([jnp.reshape(w, -1) for w in weights]) if weights else jnp.zeros((0,), dtype)

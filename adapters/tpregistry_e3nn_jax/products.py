@@ -5,9 +5,9 @@ Arguments are prepared as the host prepares them, with its own helpers; what can
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from typing import Any
 
 import e3nn_jax as e3nn
@@ -20,7 +20,6 @@ from tpregistry import session
 from tpregistry.frame import Host
 from tpregistry.jax.binding import product
 from tpregistry_e3nn_jax import describe
-from tpregistry_e3nn_jax.coefficients import Unreadable
 from tpregistry_e3nn_jax.describe import Described
 from tpregistry_e3nn_jax.host import as_host, host_of, irreps_array, stock
 
@@ -44,6 +43,8 @@ def accelerated(name: str, read: Callable[..., Reading | None]) -> Any:
 
     @wraps(own)
     def function(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(kwargs.get("filter_ir_out"), Iterator):  # read here, and by the host again where it runs
+            kwargs["filter_ir_out"] = list(kwargs["filter_ir_out"])
         operands = (*args, *(kwargs.get(operand) for operand in ("input", "input1", "input2")))
         only_irreps = any(isinstance(operand, (str, e3nn.Irreps)) for operand in operands)
         out = None if only_irreps else _run(read, args, kwargs)
@@ -55,7 +56,7 @@ def accelerated(name: str, read: Callable[..., Reading | None]) -> Any:
 def _run(read: Callable[..., Reading | None], args: Any, kwargs: Any) -> Any:
     try:
         reading = read(*args, **kwargs)
-    except Unreadable as reason:
+    except Exception as reason:  # what is not ours to do, or a fault of the call: the host does it, or says what is wrong
         session.made.left_to_host[str(reason)] += 1
         return None
     if reading is None:
@@ -78,8 +79,8 @@ def read_tensor_product(
         return None
     if regroup_output:
         x, y = _regrouped(x), _regrouped(y)
-    found = describe.tensor_product(x.irreps, x.zero_flags, y.irreps, y.zero_flags, *options, str(x.dtype))
-    return Reading(found, _host("tensor_product", x, y, options, regroup_output=False), x, y, regroup_output)
+    found = describe.tensor_product(x.irreps, x.zero_flags, y.irreps, y.zero_flags, *options, _dtype(x))
+    return Reading(found, _host("tensor_product", _static(x), _static(y), options, regroup_output=False), x, y, regroup_output)
 
 
 def read_elementwise(
@@ -90,8 +91,8 @@ def read_elementwise(
     if options is None or x.irreps.num_irreps != y.irreps.num_irreps:
         return None
     x, y = _align_two_irreps_arrays(x, y)
-    found = describe.elementwise(x.irreps, x.zero_flags, y.irreps, y.zero_flags, *options, str(x.dtype))
-    return Reading(found, _host("elementwise_tensor_product", x, y, options), x, y)
+    found = describe.elementwise(x.irreps, x.zero_flags, y.irreps, y.zero_flags, *options, _dtype(x))
+    return Reading(found, _host("elementwise_tensor_product", _static(x), _static(y), options), x, y)
 
 
 def read_tensor_square(
@@ -99,11 +100,11 @@ def read_tensor_square(
 ) -> Reading | None:
     """Of `e3nn_jax.tensor_square`. As a product of two operands, which the gate draws apart, the host is its general one."""
     x = e3nn.as_irreps_array(input)
-    normalization = irrep_normalization or e3nn.config("irrep_normalization")
+    normalization = e3nn.config("irrep_normalization") if irrep_normalization is None else irrep_normalization
     if normalization not in describe.NORMALIZATIONS or x.dtype.kind != "f":
         return None
     x = _regrouped(x) if regroup_output else x
-    found = describe.tensor_square(x.irreps, x.zero_flags, normalization, bool(normalized_input), str(x.dtype))
+    found = describe.tensor_square(x.irreps, x.zero_flags, normalization, bool(normalized_input), _dtype(x))
     return Reading(found, host_of(found.problem), x, x, regroup_output)
 
 
@@ -111,7 +112,7 @@ def _prepared(input1: Any, input2: Any, filter_ir_out: Any, irrep_normalization:
     """Both operands, and (irreps to keep, normalisation); None instead of those where the host shall say what is wrong."""
     x, y = (input1, input2) if _are_prepared(input1, input2) else _prepare_inputs(input1, input2)[:2]
     keep = _validate_filter_ir_out(filter_ir_out)
-    normalization = irrep_normalization or e3nn.config("irrep_normalization")
+    normalization = e3nn.config("irrep_normalization") if irrep_normalization is None else irrep_normalization
     options = (None if keep is None else tuple(keep), normalization)
     return x, y, options if normalization in describe.NORMALIZATIONS else None
 
@@ -131,12 +132,23 @@ def _regrouped_irreps(irreps: Any) -> Any:
     return irreps.regroup()
 
 
-def _host(name: str, x: Any, y: Any, options: Any, **more: Any) -> Host:
+def _dtype(x: Any) -> str:
+    """Of what JAX makes of it: NumPy's float64 is float32 unless x64 is on."""
+    return str(jax.dtypes.canonicalize_dtype(x.dtype))
+
+
+def _static(x: Any) -> tuple[Any, Any]:
+    """What is known while tracing; the array itself must not be kept."""
+    return x.irreps, x.zero_flags
+
+
+@lru_cache(maxsize=256)
+def _host(name: str, x: tuple[Any, Any], y: tuple[Any, Any], options: Any, **more: Any) -> Host:
     keep, normalization = options
     own = stock(name)
 
     def function(a: Array, b: Array, w: Array) -> Array:
-        left, right = (irreps_array(z.irreps, array, z.zero_flags) for z, array in ((x, a), (y, b)))
+        left, right = (irreps_array(irreps, array, flags) for (irreps, flags), array in ((x, a), (y, b)))
         return own(left, right, filter_ir_out=keep, irrep_normalization=normalization, **more).array
 
     return as_host(function)

@@ -34,7 +34,7 @@ def product(problem: Problem, host: Host, x: Array, y: Array, w: Array) -> Array
 
     ``problem`` is at any batch. Raises what `session.resolve` raises.
     """
-    rule = _left_to_host(x, y, w)
+    rule = _left_to_host(x, y, w) or (f"dtype {x.dtype} of a {problem.dtype} problem" if str(x.dtype) != problem.dtype else None)
     if rule is not None:
         return _left(rule)
     lead = x.shape[:-1]

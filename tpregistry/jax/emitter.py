@@ -22,7 +22,7 @@ def emit_jnp(plan: Plan) -> Callable[..., tuple[Array, ...]]:
 
     def run(*arrays: Array, graph: Graph | None = None) -> tuple[Array, ...]:
         inputs = {o.name: graph.gathered(o.site, a) if graph else a for o, a in zip(plan.inputs, arrays, strict=True)}
-        batch = next(len(inputs[operand.name]) for operand in plan.inputs if operand.batched)
+        batch = next(inputs[operand.name].shape[0] for operand in plan.inputs if operand.batched)
         sums = {operand.name: {} for operand in plan.outputs}
         for term in plan.terms:
             _add(sums[term.target.operand], term.target, _product(plan, term, inputs))

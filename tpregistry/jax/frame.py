@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -46,7 +47,7 @@ class JaxFrame:
 
     def isolated(self, work: Callable[[], T]) -> T:
         """In a thread of its own, where nothing is being traced and no context of the caller's is in force."""
-        return isolated(work, lambda: jax.enable_x64(True))
+        return isolated(work, _plain)
 
     def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:
         """Evaluate out, then dx, dy, dw, then ddx, ddy, ddw, ddg; and look whether inputs were changed or handed back."""
@@ -84,6 +85,13 @@ class JaxFrame:
 def _arrays(operands: Operands, dtype: str, device: str) -> dict[str, jax.Array]:
     """Copies: jax may share memory with numpy on a CPU."""
     return {name: jnp.array(operands.values[name], dtype=dtype, copy=True) for name in (*NAMES, "g", "a", "b", "c")}
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    """Compiled programs, checked by nobody: what a process that is being debugged measures is true of others too."""
+    with jax.enable_x64(True), jax.disable_jit(False), jax.transfer_guard("allow"), jax.debug_nans(False), jax.debug_infs(False):
+        yield
 
 
 def _graph(operands: Operands) -> Graph | None:

@@ -64,19 +64,22 @@ class Graph:
 
 def side_by_side(senders: Array, receivers: Array, sending: int, nodes: int) -> Graph:
     """Several graphs as one, of indices (graphs, edges)."""
-    copies = len(senders)
+    copies = senders.shape[0]
     offsets = jnp.arange(copies, dtype=senders.dtype)[:, None]
     there = jnp.where(receivers < nodes, receivers + offsets * nodes, copies * nodes)
     return Graph((senders + offsets * sending).reshape(-1), there.reshape(-1), copies * sending, copies * nodes)
 
 
 def graph(senders: Array, receivers: Array, sending: int, nodes: int) -> Graph:
-    """A graph. As in JAX itself a sender that is not there is the nearest, and what goes to such a receiver is dropped."""
+    """A graph. As in JAX itself senders below 0 count from the end, one that is not there is the nearest, and what goes to a
+    receiver that is not there is dropped."""
     for name, index in (("senders", senders), ("receivers", receivers)):
         if index.ndim != 1 or not jnp.issubdtype(index.dtype, jnp.integer):
             raise TypeError(f"{name}: integers of shape (edges,), not {index.dtype}{list(index.shape)}")
     if senders.shape != receivers.shape:
         raise TypeError(f"{len(senders)} senders, but {len(receivers)} receivers: there is one of each per edge")
+    senders, receivers = (index.astype(jnp.promote_types(index.dtype, jnp.int32)) for index in (senders, receivers))
+    senders = jnp.where(senders < 0, senders + sending, senders)
     there = (receivers >= 0) & (receivers < nodes)
     ends = jnp.clip(senders, 0, max(0, sending - 1)), jnp.where(there, receivers, nodes)
     return Graph(ends[0].astype(jnp.int32), ends[1].astype(jnp.int32), sending, nodes)

@@ -92,7 +92,8 @@ plan_p.def_abstract_eval(_abstract)
 
 @plan_p.def_impl
 def _eager(*values: Array, plan: Plan, compiled: Compiled, counts: Counts) -> Sequence[Array]:
-    return _jitted(plan, compiled, counts)(*values)
+    with jax.disable_jit(False):  # under which this would be called for itself, without end
+        return _jitted(plan, compiled, counts)(*values)
 
 
 @cache
@@ -156,7 +157,9 @@ def _batch(values: Sequence[Array], axes: Sequence[Any], *, plan: Plan, compiled
         for value, axis, length, o, row in zip(values, axes, lengths, plan.inputs, rows, strict=False)
     ]
     results = call(_with_samples(plan, (*rows, *(True for _ in plan.outputs))), compiled, *flat, graph=graph)
-    folded = [r.reshape(size, len(r) // size, o.size) for r, o in zip(results, plan.outputs, strict=True)]
+    inner = _split(plan, values, counts)[1]
+    each = [inner.count(o.site) if inner and o.site else samples for o in plan.outputs]
+    folded = [r.reshape(size, n, o.size) for r, n, o in zip(results, each, plan.outputs, strict=True)]
     return [f if o.batched else f.sum(1) for f, o in zip(folded, plan.outputs, strict=True)], [0] * len(folded)
 
 
