@@ -20,8 +20,10 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tpregistry import discovery
+from tpregistry.backend import Backend
 from tpregistry.building import build
 from tpregistry.frame import Frame, Host, Operands, frame
 from tpregistry.gate import Yardstick, verify
@@ -118,15 +121,19 @@ class Setting:
         hosts = self.hosts(problem)
         yardstick = Yardstick(problem.at(batch=256, nodes=16), next(iter(hosts.values())), self.seam, self.device)
         found = {name: host.kernel for name, host in hosts.items()}
-        for name, kernel in self._built(problem).items():
-            evidence = verify(kernel, yardstick)
-            if evidence.ok:
-                found[name] = kernel
+        for name, make in self._makers(problem).items():
+            try:
+                kernel = make()
+                failures = verify(kernel, yardstick).failures
+            except Exception as error:  # a plugin may raise anything
+                failures = f"{type(error).__name__}: {error}"
+            if failures:
+                print(f"{name} fails the gate on {problem}: {failures}", file=sys.stderr)
             else:
-                print(f"{name} fails the gate on {problem}: {evidence.failures}", file=sys.stderr)
+                found[name] = kernel
         return found
 
-    def _built(self, problem: Problem) -> dict[str, Any]:
+    def _makers(self, problem: Problem) -> dict[str, Callable[[], Any]]:
         framework, found = self.seam.name, {}
         for name, plugin in discovery.backends(current()).items():
             backend = plugin.backend
@@ -135,18 +142,17 @@ class Setting:
             if not verdict_of(backend, problem, framework, self.device, {"torch": "e3nn", "jax": "e3nn_jax"}[framework]).ok:
                 continue
             if name == OURS[self.device]:
-                found[name + UNFUSED] = unfused(backend.build(problem.product, self.device, framework), framework)
-            found[name] = build(backend, problem, self.device, framework)
+                found[name + UNFUSED] = partial(self._unfused, backend, problem)
+            found[name] = partial(build, backend, problem, self.device, framework)
         return found
 
-
-def unfused(product: Any, framework: str) -> Any:
-    """Between the framework's gather and sum."""
-    if framework == "torch":
-        from tpregistry.torch.convolution import Unfused
-    else:
-        from tpregistry.jax.convolution import Unfused
-    return Unfused(product)
+    def _unfused(self, backend: Backend, problem: Problem) -> Any:
+        """The product alone, between the framework's gather and sum."""
+        if self.seam.name == "torch":
+            from tpregistry.torch.convolution import Unfused
+        else:
+            from tpregistry.jax.convolution import Unfused
+        return Unfused(backend.build(problem.product, self.device, self.seam.name))
 
 
 def operands_on(problem: Problem, edges: Edges) -> Operands:

@@ -2,13 +2,17 @@
 # Everything that is measured on a GPU, in one go, on a bare machine with Python, torch for CUDA or ROCm, Triton and e3nn.
 # Peers take part where they are installed: cuequivariance-torch with its ops, openequivariance; models likewise: sevenn, mace-torch
 # (MACE pins another e3nn: MACE_PYTHON names the interpreter of an environment of its own).
+# Nothing is fetched. WHEELS names a folder with wheels of what the machine lacks, such as hatchling, trove-classifiers, stevedore,
+# platformdirs, ase. ARCHIVE names a file into which all results go too.
 #     benchmarks/gpu.sh [seconds]                 results, plots and the README's section in benchmarks/results/<gpu>/
 #     DEVICE=cpu benchmarks/gpu.sh [seconds]      the same steps, small, on a CPU, into .cache/gpu-dry: does everything run?
 set -uo pipefail
 cd "$(dirname "$0")/.."
-limit=${1:-560} python=${PYTHON:-python3} device=${DEVICE:-cuda}
+limit=${1:-500} python=${PYTHON:-python3} device=${DEVICE:-cuda}
 mace_python=${MACE_PYTHON:-$python}
-$python -m pip install --quiet --no-deps --no-build-isolation -e . 2>/dev/null || export PYTHONPATH="$PWD:$PWD/plugins:$PWD/adapters:${PYTHONPATH:-}"
+[ -z "${WHEELS:-}" ] || $python -m pip install --quiet --no-index --no-deps "$WHEELS"/*.whl || exit 1
+$python -m pip install --quiet --no-deps --no-build-isolation -e . || echo "not installed: what is installed already is measured"
+$python benchmarks/gpu_ready.py || exit 1
 if [ "$device" = cuda ]; then
     name=$($python -c 'import torch; print(torch.cuda.get_device_name().replace(" ", "-").lower())') || exit 1
     out=${RESULTS:-benchmarks/results/$name} batch=10000 rounds=5 cells=5 size=3
@@ -24,9 +28,9 @@ left() { echo $((limit - SECONDS + began)); }
 step() {
     echo "== $*" | tee -a "$out/log.txt"
     [ "$(left)" -gt 5 ] || { echo "no time left" | tee -a "$out/log.txt"; return; }
-    timeout --kill-after=5 "$(left)" "$@" --device "$device" --results "$out" 2>&1 | tail -n 60 | tee -a "$out/log.txt" || failed=1
+    timeout --kill-after=5 "$(left)" "$@" --device "$device" --results "$out" 2>&1 | tee -a "$out/log.txt" || failed=1
 }
-kernels() { step "$python" benchmarks/kernels.py --batch $batch --rounds $rounds --only "${1//./ }" --name "kernels-${2:-${1//./-}}" "${@:3}"; }
+kernels() { step "$python" benchmarks/kernels.py --batch $batch --rounds $rounds --only "${1//./ }" --name "kernels-${2:-${1//./-}}" --seconds "$(left)" "${@:3}"; }
 convolutions() { step "$python" benchmarks/convolutions.py --size $size --rounds $rounds --only "${1//./ }" --name "convolutions-${1//./-}" "${@:2}"; }
 has() { "$1" -c "import $2" 2>/dev/null || { echo "== without $2: not importable" | tee -a "$out/log.txt"; return 1; }; }
 
@@ -42,5 +46,6 @@ for each in $others; do # long kernels compile slowly: they have what time is le
 done
 $python benchmarks/gpu_report.py "$out" > "$out/section.md" && cat "$out/section.md" || failed=1
 ls -l "$out"
+[ -z "${ARCHIVE:-}" ] || tar czf "$ARCHIVE" -C "$out" .
 echo "took $((SECONDS - began)) s"
 exit $failed

@@ -219,8 +219,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(args: argparse.Namespace, console: Console) -> list[Row]:
-    """Every problem at every dtype and batch, a table for each of those; none is begun after the time that is given."""
+def run(args: argparse.Namespace, console: Console, keep: Callable[[list[Row]], object]) -> list[Row]:
+    """Every problem at every dtype and batch, a table for each of those; none is begun after the time that is given.
+
+    What there is after a problem is kept: a run that is ended by a queue loses one.
+    """
     deadline = time.perf_counter() + args.seconds
     rows: dict[tuple[str, int], list[Row]] = {}
     for dtype in args.dtype:
@@ -233,32 +236,37 @@ def run(args: argparse.Namespace, console: Console) -> list[Row]:
                     row.build_seconds, row.left_out = found.build_seconds, found.left_out
                     rows.setdefault((dtype, batch), []).append(row)
             print(f"{name}, {dtype}: done", file=sys.stderr, flush=True)
+            keep([row for group in rows.values() for row in group])
     for group in rows.values():
         console.print(table(group), "")
     return [row for group in rows.values() for row in group]
+
+
+def everything(rows: list[Row], where: dict[str, Any], begin: float) -> dict[str, Any]:
+    """The result file."""
+    means = {name: summary(rows, name) for name in dict.fromkeys(n for row in rows for n in row.seconds if n not in HOSTS)}
+    found = {"machine": where, "seconds": time.time() - begin, "summary": means, "regret": regret(rows)}
+    return found | {"rows": [vars(row) for row in rows]}
 
 
 def main() -> int:
     os.environ["TP_CACHE_DIR"] = tempfile.mkdtemp()  # so that what is compiled is compiled here
     args, console = arguments(), Console(width=None if sys.stdout.isatty() else 190)
     begin, where = time.time(), machine(args.device)
-    rows = run(args, console)
-    means = {name: summary(rows, name) for name in dict.fromkeys(n for row in rows for n in row.seconds if n not in HOSTS)}
-    for name, groups in means.items():
+    args.results.mkdir(parents=True, exist_ok=True)
+
+    def keep(rows: list[Row]) -> dict[str, Any]:
+        found = everything(rows, where, begin)
+        (args.results / f"{args.name}.json").write_text(json.dumps(found, indent=1))
+        return found
+
+    found = keep(run(args, console, keep))
+    for name, groups in found["summary"].items():
         for key, one in groups.items():
             console.print(
                 f"{name:10s} {key:28s} {one['mean']:6.2f}x in geometric mean, least {one['least']:.2f}x, {one['rows']} products"
             )
-    args.results.mkdir(parents=True, exist_ok=True)
-    everything = {
-        "machine": where,
-        "seconds": time.time() - begin,
-        "summary": means,
-        "regret": regret(rows),
-        "rows": [vars(row) for row in rows],
-    }
-    (args.results / f"{args.name}.json").write_text(json.dumps(everything, indent=1))
-    plot(everything, args.results / f"{args.name}.png", "cg-llvm" if args.device == "cpu" else "cg-triton")
+    plot(found, args.results / f"{args.name}.png", "cg-llvm" if args.device == "cpu" else "cg-triton")
     return 0
 
 

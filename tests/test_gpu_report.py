@@ -80,3 +80,11 @@ def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
 
 def test_the_command_is_a_program_of_bash() -> None:
     assert subprocess.run(["bash", "-n", str(BENCHMARKS / "gpu.sh")], check=False).returncode == 0
+
+
+def test_what_a_machine_lacks_is_told_before_anything_is_measured() -> None:
+    ready = str(BENCHMARKS / "gpu_ready.py")
+    bare = subprocess.run([sys.executable, "-I", "-S", ready], capture_output=True, text=True, check=False)
+    assert bare.returncode == 1
+    assert "torch: no such module, give its wheel in WHEELS" in bare.stdout
+    assert subprocess.run([sys.executable, ready], capture_output=True, text=True, check=False).stdout == "ready\n"
