@@ -24,7 +24,7 @@ from tpregistry.store import Outcome
 from tpregistry.testing.conformance import examine
 from tpregistry_cg import CgLlvm
 from tpregistry_e3nn_jax.adapter import STOCK
-from tpregistry_e3nn_jax.host import host_of
+from tpregistry_e3nn_jax.host import host_of, irreps_array
 
 IX, IY = "2x0e+2x1o", "0e+1o"
 PRODUCT = FunctionalFullyConnectedTensorProduct(IX, IY, "3x0e+2x1o")
@@ -91,8 +91,8 @@ def test_the_host_answers(name: str, patched_jax: Any) -> None:
 
 
 def test_numpys_float64_where_x64_is_off(forced: str) -> None:
-    x = e3nn.IrrepsArray(IX, np.random.default_rng(0).standard_normal((5, 8)))
-    y = e3nn.IrrepsArray(IY, np.random.default_rng(1).standard_normal((5, 4)))
+    x = irreps_array(IX, np.random.default_rng(0).standard_normal((5, 8)))
+    y = irreps_array(IY, np.random.default_rng(1).standard_normal((5, 4)))
     ours = jax.jit(lambda s: e3nn.tensor_product(x, y).array * s)(1.0)
     assert tpregistry.decisions()[-1].backend == "cg-llvm"
     theirs = jax.jit(lambda s: STOCK["tensor_product"](x, y).array * s)(1.0)

@@ -24,7 +24,10 @@ PATIENCE = 10
 PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """What queues and terminals send to us and mean for the program; a terminal's Ctrl-C it gets itself."""
 
-NOTHING_MET = "the program met no tensor product of a known host; see `tpregistry doctor` for the start-up hook"
+NOTHING_MET = (
+    "the program met no tensor product of a known host that is not compiled (TorchScript, torch.compile and nequip-compile stay "
+    "stock); see `tpregistry doctor` for the start-up hook"
+)
 
 
 @dataclass(frozen=True)
