@@ -21,7 +21,9 @@ from tpregistry.store import Entry, Outcome, open_store
 from tpregistry.tune import Bench, Contestant, check_alone, tune
 from tpregistry.verdicts import examine
 
-UNMEASURED = "no record for this device and these threads; of several processes none measures: run `tpregistry autotune` first, in one"
+UNMEASURED = (
+    "no record for this device and these threads, and of several processes none measures: run `tpregistry autotune` first, in one"
+)
 
 
 @dataclass(repr=False)
