@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tpregistry.backend import Kernel
 from tpregistry.building import build
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
-from tpregistry.plan import emit_numpy, plan_tensor_product
+from tpregistry.plan import Operand, emit_numpy, plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
 from tpregistry.problem import Problem
 from tpregistry.testing import real_problems, zoo
@@ -74,8 +75,17 @@ def test_other_forms_to_second_gradients(convolves: bool, form: Form) -> None:
 def test_programs_that_take_several_nodes(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all edges share their weights, gradients of those are a row for each program, not for each node."""
     monkeypatch.setattr("tpregistry_cg.triton.kernel.ROWS", 2)
+    made, output = [], TritonPlan._output
+
+    def noted(self: TritonPlan, operand: Operand, *sizes: Any) -> torch.Tensor:
+        found = output(self, operand, *sizes)
+        made.append((operand.batched, len(found)))
+        return found
+
+    monkeypatch.setattr(TritonPlan, "_output", noted)
     for name in ("both parities", "paths in reverse"):
         agrees(convolution(zoo("float64")[name].at(shared_weights=True)), 9, form)
+    assert {rows for batched, rows in made if not batched} == {2}
 
 
 def test_real_convolutions() -> None:
