@@ -204,6 +204,20 @@ def test_autotune_and_explain_in_python() -> None:
         tpregistry.autotune(product(), colour="red")
 
 
+def test_a_module_is_explained_as_it_ran(patched: object) -> None:
+    module = product()
+    with tpregistry.use("cg-hoist"):
+        call(module)
+        module(torch.ones(4096, 64, requires_grad=True), torch.ones(4096, 4), torch.ones(4096, 48))
+    ran = {(d.problem.batch, d.problem.derivatives) for d in tpregistry.decisions()}
+    assert len(ran) == 2
+    assert {(one.problem.batch, one.problem.derivatives) for one in tpregistry.explain(module)} == ran
+    (as_asked,) = tpregistry.explain(module, batch=64, derivatives=1)
+    assert (as_asked.problem.batch, as_asked.problem.derivatives) == (64, 1)
+    (alone,) = tpregistry.explain(as_asked.problem)
+    assert alone.problem == as_asked.problem
+
+
 REFUSAL = "return Verdict((Reason('TP120', 'no GPU', 'buy one'), Reason('TP121', 'no float32')))"
 PROBLEMS = {
     "raises on import": ("raise RuntimeError('broken build')", None, "TP152"),

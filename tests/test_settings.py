@@ -21,6 +21,8 @@ def test_precedence_and_provenance() -> None:
     [
         ("auto", Request("auto")),
         ("off", Request("off", auto=False, off=True)),
+        (" AUTO", Request(" AUTO")),
+        ("OFF", Request("OFF", auto=False, off=True)),
         ("cg-hoist", Request("cg-hoist", auto=False, names=("cg-hoist",))),
         ("a, b,e3nn", Request("a, b,e3nn", auto=False, names=("a", "b", "e3nn"))),
         ("!cg-dense", Request("!cg-dense", excluded=frozenset({"cg-dense"}))),

@@ -56,11 +56,24 @@ def autotune(
 
 
 def explain(subject: Any, *, batch: int | None = None, derivatives: int | None = None, device: str = "cpu") -> list[Resolution]:
-    """For every problem of a Problem, list or module: candidates with verdicts, the record, the settings. Runs nothing."""
-    found = ((_adjusted(problem, batch, derivatives), host) for problem, host in _subjects(subject, device))
-    return [
-        Resolution(problem, host, frame(first_present().framework), device, current(), problem.batch) for problem, host in found
+    """For every problem of a Problem, list or module: candidates with verdicts, the record, the settings. Runs nothing.
+
+    Products of a module that ran in this process are explained at the batches and orders of derivatives at which they ran.
+    """
+    if isinstance(subject, (list, tuple)):
+        return [one for part in subject for one in explain(part, batch=batch, derivatives=derivatives, device=device)]
+    as_asked = (lambda problem: [problem]) if isinstance(subject, Problem) else _as_run
+    found = [
+        (_adjusted(one, batch, derivatives), host) for problem, host in _subjects(subject, device) for one in as_asked(problem)
     ]
+    once = {problem.digest: (problem, host) for problem, host in found}.values()
+    return [Resolution(problem, host, frame(first_present().framework), device, current(), problem.batch) for problem, host in once]
+
+
+def _as_run(problem: Problem) -> list[Problem]:
+    """A problem at every batch and order at which this process has decided it; as it is where it has not."""
+    ran = (decision.problem for decision in session.made)
+    return [other for other in ran if other.at(batch=problem.batch, derivatives=problem.derivatives) == problem] or [problem]
 
 
 def _tuning_settings(changes: dict[str, Any]) -> Settings:
@@ -86,8 +99,6 @@ def _adjusted(problem: Problem, batch: int | None, derivatives: int | None) -> P
 def _subjects(subject: Any, device: str) -> list[tuple[Problem, Host]]:
     if isinstance(subject, Problem):
         return [(subject, host_for(subject, first_present().framework, device))]
-    if isinstance(subject, (list, tuple)):
-        return [pair for part in subject for pair in _subjects(part, device)]
     pairs = {problem.digest: (problem, host) for problem, host in first_present().problems(subject)}
     if not pairs:
         raise TPError(f"there is no tensor product of a known host in {type(subject).__name__}")

@@ -172,7 +172,7 @@ def find(name: str, plugins: dict[str, Plugin]) -> Plugin:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
     return f"there is no backend {name!r}.{guess} Known: {', '.join(known)}"
 

@@ -73,13 +73,13 @@ class Request:
     @classmethod
     def parse(cls, text: str) -> Request:
         """Read ``auto``, ``off``, ``cg-hoist``, ``cuequivariance,cg,e3nn`` or ``auto,!cg-dense``."""
-        words = [word.strip() for word in text.split(",") if word.strip()]
+        words = [_keyword(word.strip()) for word in text.split(",") if word.strip()]
         excluded = frozenset(word[1:] for word in words if word.startswith("!"))
         names = tuple(word for word in words if not word.startswith("!"))
         bad = [name for name in (*names, *excluded) if not re.fullmatch(r"[A-Za-z0-9_.-]+", name)]
         if bad or not words or (len(names) > 1 and {"auto", "off"} & set(names)) or (names == ("off",) and excluded):
             raise SettingError(
-                f"TP_BACKEND={text!r}: use auto, off, a backend, an ordered list 'a,b,e3nn', or '!name' to exclude one"
+                f"TP_BACKEND={text!r}: use auto, off, a backend, names in order ('a,b,e3nn'), or 'auto,!name' to exclude one"
             )
         if names in ((), ("auto",), ("off",)):
             return cls(text, auto=names != ("off",), off=names == ("off",), excluded=excluded)
@@ -108,6 +108,11 @@ class Settings:
     """File for what ran, written as JSON at exit; {pid} in it is replaced."""
     sources: Mapping[str, str] = field(default_factory=dict)
     shadowed: tuple[str, ...] = ()
+
+
+def _keyword(word: str) -> str:
+    """`AUTO` and `Off` as other settings read theirs; names of backends as they are."""
+    return word.lower() if word.lower() in ("auto", "off") else word
 
 
 def _seconds(text: str) -> float:

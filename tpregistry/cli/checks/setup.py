@@ -62,11 +62,18 @@ def setting_checks(found: Read) -> list[Check]:
     """Values, then faults."""
     values = values_of(found.settings)
     width = max(len(variable) for variable, _, _ in values)
-    checks = [Check(AREA, "ok", f"{variable:<{width}}  {value}  ({source})") for variable, value, source in values]
+    checks = [
+        Check(AREA, "ok", f"{variable:<{width}}  {value}  ({_source(variable, source)})") for variable, value, source in values
+    ]
     checks += [Check(AREA, "ok", f"shadowed: {text}") for text in found.settings.shadowed]
     checks += [Check(AREA, "fail", error) for error in found.errors]
     checks += [Check(AREA, "warn", remark) for remark in found.remarks]
     return checks + [Check(AREA, "warn", typo, "rename or unset it") for typo in found.typos]
+
+
+def _source(variable: str, source: str) -> str:
+    unset = variable == VARIABLES["backend"] and source == "default"
+    return "unset: programs run stock, layers of tpregistry choose so" if unset else source
 
 
 def values_of(settings: Settings) -> list[tuple[str, str, str]]:
