@@ -46,7 +46,7 @@ def test_a_verdict_that_is_none_is_a_fault() -> None:
 
     found = outcome(Silent())
     assert (found.state, found.fault) == ("raised", True)
-    assert found.reasons[0].startswith("TP181 loopback.supports raised AttributeError")
+    assert found.reasons[0].startswith("TP181 loopback.supports raised TypeError: it returned None, not a Verdict")
 
 
 def test_a_problem_that_the_host_lacks_is_unsupported() -> None:

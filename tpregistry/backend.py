@@ -59,6 +59,10 @@ class Verdict:
     build_seconds: float = 0.0
     on_request: str = ""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.reasons, tuple) or not all(isinstance(reason, Reason) for reason in self.reasons):
+            raise TypeError(f"reasons of a Verdict are {self.reasons!r}, not a tuple of Reason")
+
     @property
     def ok(self) -> bool:
         """Whether there is no reason against."""

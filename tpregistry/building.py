@@ -19,13 +19,19 @@ def parts_of(face: Face, problem: Problem) -> tuple[Problem, ...]:
     return (problem.product,)
 
 
+def _called(kernel: Kernel) -> Kernel:
+    if not callable(kernel) or not isinstance(getattr(kernel, "engine", None), str):
+        raise TypeError(f"build returned {kernel!r}, not a kernel: something to call, with an `engine` that says what runs")
+    return kernel
+
+
 def build(backend: Backend, problem: Problem, device: str, framework: str) -> Kernel:
     """The kernel of a problem: the backend's own, or its products in a chain, or one between a gather and a sum.
 
     Raises what the plugin raises.
     """
     parts = parts_of(backend.face, problem)
-    kernels = [backend.build(part, device, framework) for part in parts]
+    kernels = [_called(backend.build(part, device, framework)) for part in parts]
     if problem.correlation and parts != (problem,):
         from tpregistry.chain import Chained
 

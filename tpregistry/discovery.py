@@ -92,7 +92,8 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
 def checked(backend: Any) -> Backend:
     """The same object, where it is a backend with a face that can be read. Raises TypeError."""
     if not isinstance(getattr(backend, "face", None), Face) or not isinstance(backend, Backend):
-        raise TypeError(f"{type(backend).__name__} lacks a face, supports or build; see tpregistry.backend.Backend")
+        lacks = [name for name in ("face", "supports", "build") if not hasattr(backend, name)] or ["a face that is a Face"]
+        raise TypeError(f"{type(backend).__name__} lacks {', '.join(lacks)}; see tpregistry.backend.Backend")
     if backend.face.api != API:
         raise TypeError(f"it is written for plugin API {backend.face.api}, this tpregistry has {API}")
     for name in ("frameworks", "operations", "requires"):

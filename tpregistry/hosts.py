@@ -32,11 +32,11 @@ def first_present() -> Any:
     return _present()[0]
 
 
-def adapter_for(framework: str) -> Any:
-    """The adapter of the first host of a framework. Raises TPError where there is none."""
-    found = [one for one in _present() if one.framework == framework]
+def adapter_for(*frameworks: str) -> Any:
+    """The adapter of the first host of one of these frameworks. Raises TPError where there is none."""
+    found = [one for one in _present() if one.framework in frameworks]
     if not found:
-        raise TPError(f"no host for {framework} is installed; adapters wait for {', '.join(adapters())}")
+        raise TPError(f"no host for {' or '.join(frameworks)} is installed; adapters wait for {', '.join(adapters())}")
     return found[0]
 
 

@@ -13,4 +13,5 @@ def pytest_addoption(parser: Any) -> None:
     group = parser.getgroup("tpregistry", "conformance of a tensor-product backend (--pyargs tpregistry.testing)")
     group.addoption("--tp-backend", metavar="NAME", help="check this backend on the problem zoo")
     group.addoption("--tp-device", metavar="DEVICE", default="cpu", help="where: cpu (default), cuda, cuda:1 ...")
+    group.addoption("--tp-framework", metavar="NAME", help="in which: torch or jax (default: the first of the backend's)")
     group.addoption("--tp-random", metavar="N", type=int, default=0, help="N random problems besides, in each dtype")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tpregistry.backend import Backend, Face, Reason, Verdict
 from tpregistry.building import parts_of
@@ -34,9 +35,15 @@ def verdict_of(
     if reasons:
         return Verdict(reasons)
     try:
-        return _together([backend.supports(part, device, framework) for part in parts])
+        return _together([_said(backend.supports(part, device, framework)) for part in parts])
     except Exception as error:  # a plugin may raise anything; it is left out with its reason
         return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))
+
+
+def _said(answer: Any) -> Verdict:
+    if not isinstance(answer, Verdict):
+        raise TypeError(f"it returned {answer!r}, not a Verdict")
+    return answer
 
 
 def _together(verdicts: Sequence[Verdict]) -> Verdict:

@@ -33,6 +33,7 @@ class Chosen:
     random: int
     seed: int
     device: str
+    framework: str
 
 
 def run(plugin: Plugin, chosen: Chosen, *, json: bool) -> int:
@@ -52,8 +53,8 @@ def _outcomes(plugin: Plugin, chosen: Chosen) -> Iterator[dict[str, Any]]:
     wanted = problems(chosen.dtypes, chosen.only, chosen.random, chosen.seed)
     if not wanted:
         raise SubjectError(f"--only {chosen.only!r}: no problem of the zoo has that in its name; leave it out to see all")
-    adapter = hosts.first_present()
     assert plugin.backend is not None, "verify refuses a plugin without one"
+    adapter = hosts.adapter_for(*([chosen.framework] if chosen.framework else plugin.backend.face.frameworks))
     with Progress(f"checking {plugin.name}", current()) as progress:
         seen = tour(plugin.backend, wanted, adapter, frame(adapter.framework), chosen.device)
         for number, (name, problem, outcome) in enumerate(seen, 1):

@@ -23,6 +23,7 @@ def verify(
     random: Annotated[int, typer.Option("--random", min=0, help="As many random problems besides, in each dtype.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random problems.")] = 0,
     device: subjects.DeviceOption = "cpu",
+    framework: Annotated[str, typer.Option("--framework", help="torch or jax [the first of the backend's].")] = "",
     json: JsonFlag = False,
 ) -> None:
     """Check a backend on the problem zoo against the host's own code, and the manners of its plugin.
@@ -45,5 +46,5 @@ def verify(
     subjects.check_device(device)
     from tpregistry.cli import verification
 
-    chosen = verification.Chosen(tuple(dtype or ("float32", "float64")), only, random, seed, device)
+    chosen = verification.Chosen(tuple(dtype or ("float32", "float64")), only, random, seed, device, framework)
     raise typer.Exit(verification.run(plugin, chosen, json=json))

@@ -57,9 +57,25 @@ def largest_error(blocks: Blocks, quantity: str, values: Array, expected: Array,
 
 
 def worst_block(blocks: Blocks, quantity: str, values: Array, expected: Array, scale: list[float]) -> str:
-    """The name of the block with that error; empty where there is none to name."""
+    """The name of the block with that error, and what it is where that is simple; empty where there is none to name."""
     errors = _errors(blocks, quantity, values, expected, scale)
-    return blocks.name(quantity, int(np.argmax(errors))) if values.shape == expected.shape and errors else ""
+    if values.shape != expected.shape or not errors:
+        return ""
+    number = int(np.argmax(errors))
+    manner = _manner(blocks.of(quantity, values)[number], blocks.of(quantity, expected)[number])
+    return blocks.name(quantity, number) + (f", {manner}" if manner else "")
+
+
+def _manner(ours: Array, theirs: Array) -> str:
+    """The commonest faults by name: something left out, a factor."""
+    if not np.any(ours):
+        return "all zeros"
+    square = float(np.sum(theirs * theirs))
+    factor = float(np.sum(ours * theirs)) / square if square else 0.0
+    alike = np.isfinite(factor) and np.allclose(
+        ours, factor * theirs, rtol=1e-4, atol=1e-4 * abs(factor) * np.sqrt(square / theirs.size)
+    )
+    return f"{factor:.6g} times what is right" if alike and factor else ""
 
 
 def _errors(blocks: Blocks, quantity: str, values: Array, expected: Array, scale: list[float]) -> list[float]:

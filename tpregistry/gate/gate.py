@@ -144,13 +144,17 @@ class Yardstick:
 
 
 def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
-    """Check a kernel on every case; raises only what the kernel raises. Stops at the first case that fails."""
+    """Check a kernel on every case; raises only what the kernel raises, with the case as a note. Stops at the first that fails."""
     checks: list[Check] = []
     faults: list[str] = []
     seen: dict[str, dict[str, Array]] = {}
     for case in yardstick.cases:
         with listening() as words:
-            observed = yardstick.observe(kernel, case)
+            try:
+                observed = yardstick.observe(kernel, case)
+            except Exception as error:
+                error.add_note(f"on {case.name!r}")
+                raise
         faults += [f"{case.name}: {fault}" for fault in observed.faults]
         faults += [f"{case.name}: prints {''.join(words)[:40]!r} to stdout"] if words else []
         if faults:
@@ -169,7 +173,7 @@ def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
 
 
 def _check(yardstick: Yardstick, case: Case, quantity: str, error: float, values: dict[str, Array]) -> Check:
-    """One that fails names the block: the path of a weight gradient, the irrep of another."""
+    """One that fails names the block (the path of a weight gradient, the irrep of another), and in which way it is wrong."""
     check = Check(f"{case.name} {quantity}", error, yardstick.tolerance(case, quantity))
     where = "" if check.ok else yardstick.blame(case, quantity, values)
     return replace(check, name=f"{check.name} ({where})") if where else check

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from tpregistry.backend import Kernel
+from tpregistry.opaque import fitting
 
 
 def differentiable(kernel: Kernel) -> Callable[..., Any]:
@@ -22,11 +23,11 @@ def differentiable(kernel: Kernel) -> Callable[..., Any]:
 @cache
 def _by_vjp(kernel: Kernel) -> Callable[..., Any]:
     def forward(*operands: Any) -> Any:
-        return kernel(*operands), operands
+        return function(*operands), operands  # not the kernel: what is differentiated once more would see through it
 
     def backward(operands: Any, cotangents: Any) -> Any:
         given = cotangents if isinstance(cotangents, tuple) else (cotangents,)
-        return differentiable(_once(kernel))(*operands, *given)
+        return fitting(kernel, differentiable(_once(kernel))(*operands, *given), operands)
 
     function = jax.custom_vjp(lambda *operands: kernel(*operands))
     function.defvjp(forward, backward)

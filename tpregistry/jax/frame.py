@@ -110,6 +110,9 @@ def _function(kernel: Kernel, graph: Graph | None) -> Callable[..., Any]:
 def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[str, Any]]:
     """out, its gradients and theirs, of a graph or None, x, y, w, g, a, b, c, as one program; out alone where its shape is wrong.
 
+    What is differentiated twice is out with its gradients, as where a loss holds energies and forces: JAX takes out from
+    other rules there than from those of a first derivative, so ddx, ddy and ddw have dx, dy and dw in them.
+
     On a CPU it is compiled without optimising machine code, which takes half of the time: numbers are checked here, speed
     is measured in programs of their own.
     """
@@ -118,14 +121,15 @@ def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[st
         function = _function(kernel, graph)
 
         def first(x: Any, y: Any, w: Any, g: Any) -> Any:
-            return jax.vjp(function, x, y, w)[1](g)
+            out, pull = jax.vjp(function, x, y, w)
+            return out, pull(g)
 
         values = {"out": function(x, y, w)}
         if order == 0 or getattr(values["out"], "shape", None) != g.shape or values["out"].dtype != g.dtype:
             return values
-        gradients, pull = jax.vjp(first, x, y, w, g)
+        (_, gradients), pull = jax.vjp(first, x, y, w, g)
         values |= dict(zip(("dx", "dy", "dw"), gradients, strict=True))
-        return values if order == 1 else values | dict(zip(("ddx", "ddy", "ddw", "ddg"), pull((a, b, c)), strict=True))
+        return values if order == 1 else values | dict(zip(("ddx", "ddy", "ddw", "ddg"), pull((g, (a, b, c))), strict=True))
 
     return jax.jit(evaluate, compiler_options={"xla_backend_optimization_level": 0} if device == "cpu" else None)
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from tpregistry.backend import Kernel
+from tpregistry.opaque import fitting
 
 Tensor = torch.Tensor
 Flags = tuple[bool, ...]
@@ -22,7 +23,7 @@ def differentiable(kernel: Kernel) -> Callable[..., Any]:
     vjp = getattr(kernel, "vjp", None)
     if vjp is None:
         return kernel
-    gradients = _Gradients(vjp)
+    gradients = _Gradients(kernel, vjp)
 
     class Product(torch.autograd.Function):
         @staticmethod
@@ -45,8 +46,8 @@ def differentiable(kernel: Kernel) -> Callable[..., Any]:
 class _Gradients:
     """The vjp of a kernel, called with what there is for what is asked: a kernel with `part` leaves out the rest."""
 
-    def __init__(self, vjp: Callable[[], Kernel]) -> None:
-        self._whole = cache(vjp)
+    def __init__(self, kernel: Kernel, vjp: Callable[[], Kernel]) -> None:
+        self._kernel, self._whole = kernel, cache(vjp)
         self._functions: dict[tuple[Flags, Flags] | None, Callable[..., Any]] = {}
 
     def __call__(
@@ -64,8 +65,9 @@ class _Gradients:
             function = self._part((True,) * len(operands) + given, wanted)
             found = iter(function(*operands, *(c for c in cotangents if c is not None), **static))
             return tuple(next(found) if want else None for want in wanted)
-        filled = (operands[0].new_zeros(s) if c is None else c for c, s in zip(cotangents, shapes, strict=True))
-        return self._function(None, self._whole)(*operands, *filled, **static)
+        filled = [operands[0].new_zeros(s) if c is None else c for c, s in zip(cotangents, shapes, strict=True)]
+        found = self._function(None, self._whole)(*operands, *filled, **static)
+        return _last(fitting(self._kernel, found, operands), (*operands, *filled))
 
     def _part(self, given: Flags, wanted: Flags) -> Callable[..., Any]:
         return self._function((given, wanted), lambda: self._whole().part(given, wanted))  # type: ignore[attr-defined]
@@ -74,6 +76,17 @@ class _Gradients:
         if key not in self._functions:
             self._functions[key] = differentiable(make())
         return self._functions[key]
+
+
+def _last(gradients: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Gradients that autograd cannot follow, because their kernel brings no `vjp`, raise when they are differentiated."""
+    if not torch.is_grad_enabled() or any(g.requires_grad for g in gradients) or not any(i.requires_grad for i in inputs):
+        return gradients
+    end = torch._C._functions.DelayedError(END, len(gradients))
+    return end(*(gradient.detach().requires_grad_() for gradient in gradients))
+
+
+END = "this backend has no derivatives of a higher order: its last kernel has no `vjp` and is not made of torch's functions; use another"
 
 
 def _wanted(ctx: Any) -> Flags:

@@ -98,7 +98,8 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
         engine, stage = kernel.engine, "in the gate"
         evidence = verify(kernel, yardstick)
     except Exception as error:  # a plugin may raise anything; the program goes on with the next candidate
-        reason = f"TP180 raised {type(error).__name__} {stage}{_place(error, contestant.backend)}: {error}"
+        where = " ".join([stage, *getattr(error, "__notes__", ())])
+        reason = f"TP180 raised {type(error).__name__} {where}{_place(error, contestant.backend)}: {error}"
         return replace(entry, outcome=Outcome.RAISED, reasons=(reason,)), None
     outcome = Outcome.OK if evidence.ok else Outcome.WRONG
     reasons = tuple(f"TP190 wrong: {failure}" for failure in evidence.failures)
