@@ -33,7 +33,7 @@ def test_requests(text: str, expected: Request) -> None:
     assert Request.parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", ",", "auto,cg", "off,e3nn", "off,!cg", "a b", "cg;e3nn"])
+@pytest.mark.parametrize("text", ["", ",", "auto,cg", "off,e3nn", "off,!cg", "a b", "cg;e3nn", "!auto", "cg,!off"])
 def test_requests_that_mean_nothing(text: str) -> None:
     with pytest.raises(SettingError, match="use auto, off"):
         Request.parse(text)
@@ -45,6 +45,8 @@ def test_requests_that_mean_nothing(text: str) -> None:
         ("TP_TUNE", "maybe", "TP_TUNE='maybe' .from environment.: use one of miss, off, force, require"),
         ("TP_BUDGET", "fast", "TP_BUDGET='fast' .from environment.: use a number of seconds"),
         ("TP_FALLBACK", "1", "use one of error, warn, host"),
+        ("TP_BUDGET", "1e999", "use a number of seconds"),
+        ("TP_CACHE_DIR", "~nobody-here/x", "TP_CACHE_DIR='~nobody-here/x' .from environment.: use a path whose home folder"),
     ],
 )
 def test_bad_values_name_the_right_ones(variable: str, value: str, message: str) -> None:
@@ -52,7 +54,9 @@ def test_bad_values_name_the_right_ones(variable: str, value: str, message: str)
         resolve({}, {variable: value})
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("5", 5), ("2.5 s", 2.5), ("2m", 120), ("1 min", 60)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("5", 5), ("2.5 s", 2.5), ("2m", 120), ("1 min", 60), ("1e-05", 1e-5), ("1.5E1s", 15)]
+)
 def test_budgets(text: str, seconds: float) -> None:
     assert resolve({"budget": text}).budget == seconds
 
@@ -105,3 +109,41 @@ def test_typos_warn_and_strangers_do_not() -> None:
 
 def test_edit_distance() -> None:
     assert [edits("tune", word) for word in ("tune", "tun", "tnue", "dune", "cache")] == [0, 1, 2, 1, 4]
+
+
+def test_values_of_code() -> None:
+    with tpregistry.use(["a", "b"], plugins=("cg-llvm", "e3nn"), budget=1e-5) as settings:
+        assert (settings.backend.names, settings.plugins, settings.budget) == (("a", "b"), ("cg-llvm", "e3nn"), 1e-5)
+        with tpregistry.use(None, budget=None, plugins=None, cache_dir=None) as inside:
+            assert inside.cache_dir == settings.cache_dir
+            assert (inside.backend, inside.plugins, inside.budget) == (settings.backend, settings.plugins, settings.budget)
+    with pytest.raises(SettingError, match="use a path whose home folder"), tpregistry.use(cache_dir="~nobody-here"):
+        pass
+
+
+def test_paths_stay_where_they_were_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may change its folder between two calls."""
+    monkeypatch.chdir(tmp_path)
+    settings = resolve({}, {"TP_CACHE_DIR": "records", "TP_REPORT": "ran-{pid}.json"})
+    assert (settings.cache_dir, settings.report) == (tmp_path / "records", tmp_path / "ran-{pid}.json")
+    with tpregistry.use(cache_dir="mine") as first:
+        assert first.cache_dir == tmp_path / "mine"
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    with tpregistry.use(cache_dir="mine") as second:
+        assert second.cache_dir == tmp_path / "other" / "mine"
+
+
+def test_paths_of_a_project_file_are_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\ncache_dir = "records"\nreport = "/ran.json"\n')
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    settings = resolve({}, {}, project_table(tmp_path / "deep"))
+    assert (settings.cache_dir, settings.report) == (tmp_path / "records", Path("/ran.json"))
+
+
+@pytest.mark.parametrize("text", ["[tool]\ntpregistry = 5\n", "[tool]\ntpregistry = []\n"])
+def test_a_project_file_without_a_table(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(SettingError, match=r"make it a table, \[tool.tpregistry\]"):
+        project_table(tmp_path)

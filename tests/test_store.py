@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.test_problem import PROBLEM
 from tests.test_select import TUNED
 from tpregistry.store import Record, Store
+from tpregistry.store.files import leftovers, write_whole
 
 ENVIRONMENT = {"device": "cpu", "threads": "2"}
 RECORD = replace(TUNED, environment=ENVIRONMENT)
@@ -38,7 +40,30 @@ def damaged(record: Record) -> dict[str, str]:
         "of another problem": other,
         "missing field": whole.replace('"entries"', '"entrants"'),
         "binary": "\x00\x01",
+        "nested too deep": "[" * 200_000,
+        "environment null": _with(whole, environment=None),
+        "a winner that is a list": _with(whole, winner=["cg-hoist"]),
+        "a winner without an entry": _with(whole, winner="nobody"),
+        "seconds null": _with(whole, seconds=None),
+        "created null": _with(whole, created=None),
+        "versions null": _with(whole, versions=None),
+        "an engine that is a number": _with(whole, engine=5),
+        "reasons in one text": _with(whole, reasons="TP180"),
+        "evidence of nothing": _with(whole, evidence={"main out": [None, 1]}),
+        "samples of 0": _with(whole, samples_us=[0.0]),
+        "samples that are no numbers": _with(whole, samples_us=[float("nan")]),
+        "endless samples": _with(whole, samples_us=[float("inf")]),
+        "samples beyond floats": _with(whole, samples_us=[10**400]),
+        "uneven samples": whole.replace('"samples_us": [9.0]', '"samples_us": [9.0, 9.0]'),
     }
+
+
+def _with(whole: str, **fields: object) -> str:
+    """The same record with fields replaced, in its entries where they are theirs."""
+    data = json.loads(whole)
+    for part in (data, *data["entries"]):
+        part.update({name: value for name, value in fields.items() if name in part})
+    return json.dumps(data)
 
 
 @pytest.mark.parametrize("kind", damaged(RECORD))
@@ -95,3 +120,30 @@ def test_many_writers_leave_one_whole_record(tmp_path: Path) -> None:
         writer.join()
         assert writer.exitcode == 0
     assert [name for name in os.listdir(Store(tmp_path).path(ENVIRONMENT, PROBLEM).parent) if name.endswith(".tmp")] == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_are_for_whom_the_umask_lets(tmp_path: Path, umask: int, mode: int) -> None:
+    """A folder of records may be a group's."""
+    before = os.umask(umask)
+    try:
+        Store(tmp_path / "store").put(RECORD)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.json")} == {mode}
+
+
+def test_a_writer_that_is_killed_leaves_what_is_found_an_hour_later(tmp_path: Path) -> None:
+    def killed() -> None:
+        os.replace = lambda source, target: os._exit(9)
+        write_whole(tmp_path / "record.json", b"{}")
+
+    writer = multiprocessing.get_context("fork").Process(target=killed)
+    writer.start()
+    writer.join()
+    (left,) = tmp_path.iterdir()
+    assert leftovers(tmp_path) == [], "it may still be at work"
+    os.utime(left, (time.time() - 7200, time.time() - 7200))
+    (tmp_path / ".mine-of-old.tmp").write_text("")
+    os.utime(tmp_path / ".mine-of-old.tmp", (0, 0))
+    assert leftovers(tmp_path) == [left]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import sys
 from functools import lru_cache
+from pathlib import Path
 
+from tpregistry.progress import tell
 from tpregistry.settings import Settings
 
 
@@ -31,12 +32,12 @@ def arrange(settings: Settings) -> None:
 
 
 def write(name: str) -> None:
-    """Write the decisions of this process now; what cannot be written is said on stderr."""
+    """Write the decisions of this process now, whole or not at all; what cannot be written is said on stderr."""
     path = name.replace("{pid}", str(os.getpid()))
     from tpregistry import session
+    from tpregistry.store.files import write_whole
 
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(session.made.to_json(), file, indent=1)
+        write_whole(Path(path), json.dumps(session.made.to_json(), indent=1).encode())
     except OSError as error:
-        print(f"tpregistry: TP_REPORT={path} could not be written ({error})", file=sys.stderr)
+        tell(f"tpregistry: TP_REPORT={path} could not be written ({error.strerror or error})")

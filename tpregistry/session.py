@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 
 from tpregistry import processes
 from tpregistry.decision import Decision, Decisions
 from tpregistry.frame import Host, frame
 from tpregistry.problem import Problem
+from tpregistry.progress import tell
 from tpregistry.resolution import Resolution
 from tpregistry.select import Source
 from tpregistry.settings import Log, Settings
@@ -43,7 +43,7 @@ _keep_alive: list[Settings] = []
 def announce(decision: Decision, settings: Settings) -> None:
     """One calm line per decision on stderr, from the first process of a job."""
     if settings.log is Log.DECISIONS and processes.first() and decision.source not in (Source.RULE, Source.OFF):
-        print(f"tpregistry: {decision}", file=sys.stderr)
+        tell(f"tpregistry: {decision}")
 
 
 def forget() -> None:

@@ -5,6 +5,7 @@ This file alone reads TP_* variables and ``[tool.tpregistry]``; everything else 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -77,7 +78,8 @@ class Request:
         excluded = frozenset(word[1:] for word in words if word.startswith("!"))
         names = tuple(word for word in words if not word.startswith("!"))
         bad = [name for name in (*names, *excluded) if not re.fullmatch(r"[A-Za-z0-9_.-]+", name)]
-        if bad or not words or (len(names) > 1 and {"auto", "off"} & set(names)) or (names == ("off",) and excluded):
+        misplaced = {"auto", "off"} & {*excluded, *(names if len(names) > 1 else ())}
+        if bad or not words or misplaced or (names == ("off",) and excluded):
             raise SettingError(
                 f"TP_BACKEND={text!r}: use auto, off, a backend, names in order ('a,b,e3nn'), or 'auto,!name' to exclude one"
             )
@@ -116,10 +118,11 @@ def _keyword(word: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|m|min)?\s*", text)
-    if match is None:
+    match = re.fullmatch(r"\s*((?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(s|m|min)?\s*", text, re.IGNORECASE)
+    seconds = float(match[1]) * (60 if (match[2] or "s").lower() != "s" else 1) if match else math.inf
+    if not math.isfinite(seconds):
         raise ValueError("a number of seconds, such as 5 or 2m")
-    return float(match[1]) * (60 if match[2] in ("m", "min") else 1)
+    return seconds
 
 
 def _choice(kind: type[StrEnum]) -> Any:
@@ -136,16 +139,25 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _path(text: str) -> Path:
+    """Absolute from the start, for a program may change its folder later."""
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("a path whose home folder (~ or ~user) exists on this machine") from None
+
+
 _READERS: dict[str, Any] = {
     "backend": Request.parse,
     "tune": _choice(Tune),
     "budget": _seconds,
     "fallback": _choice(Fallback),
-    "cache_dir": lambda text: Path(text).expanduser(),
+    "cache_dir": _path,
     "plugins": _names,
     "log": _choice(Log),
-    "report": lambda text: Path(text).expanduser(),
+    "report": _path,
 }
+PATHS = ("cache_dir", "report")
 VARIABLES = {name: f"TP_{name.upper()}" for name in _READERS}
 
 override: ContextVar[Settings | None] = ContextVar("tpregistry_settings", default=None)
@@ -163,16 +175,19 @@ def process_settings() -> Settings:
     return resolve({}, os.environ, project_table(Path.cwd()))
 
 
+Words = str | list[str] | tuple[str, ...]
+
+
 @contextmanager
-def use(backend: str | None = None, **changes: str | float | Path) -> Iterator[Settings]:
+def use(backend: Words | None = None, **changes: Words | float | Path | None) -> Iterator[Settings]:
     """Apply settings to every call inside the ``with`` block, also of modules that are bound already.
 
-    Takes the names of the TP_* variables in lower case: ``use("cg-hoist", tune="off")``. Raises SettingError for names
-    or values that mean nothing. As every context variable it is for the thread that enters it: threads started inside
-    have the settings of the process.
+    Takes the names of the TP_* variables in lower case: ``use("cg-hoist", tune="off")``; None means not given, and a list
+    of names is one with commas. Raises SettingError for names or values that mean nothing. As every context variable it is
+    for the thread that enters it: threads started inside have the settings of the process.
     """
-    arguments = {"backend": backend} if backend is not None else {}
-    arguments |= {name: str(value) for name, value in changes.items()}
+    given = {"backend": backend, **changes}
+    arguments = {name: _argument(name, value) for name, value in given.items() if value is not None}
     with _changing:
         changed = _changed(current(), tuple(sorted(arguments.items())))
     token = override.set(changed)
@@ -183,6 +198,12 @@ def use(backend: str | None = None, **changes: str | float | Path) -> Iterator[S
             yield changed
     finally:
         override.reset(token)
+
+
+def _argument(name: str, value: Any) -> str:
+    """A value as a variable would hold it. A path is of the folder of now, which may be another when the same is asked again."""
+    text = _flat(value)
+    return str(_read(name, _path, "argument", text)) if name in PATHS and text else text
 
 
 contexts: list[Callable[[Settings], AbstractContextManager[Any]]] = []
@@ -234,7 +255,7 @@ def _read(name: str, reader: Any, layer: str, text: str) -> Any:
 
 
 def _flat(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def project_table(folder: Path) -> dict[str, Any]:
@@ -248,14 +269,23 @@ def project_table(folder: Path) -> dict[str, Any]:
 
 def _project_file(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("tpregistry", {})
+        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool")
     except (OSError, ValueError) as error:
         warnings.warn(f"tpregistry: {path} could not be read ({error}); its [tool.tpregistry] is ignored", stacklevel=2)
         return {}
+    table = tools.get("tpregistry", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise SettingError(f"{path}: tool.tpregistry is {table!r}; make it a table, [tool.tpregistry] with backend = 'auto' in it")
     unknown = sorted(set(table) - set(_READERS))
     if unknown:
         raise SettingError(f"{path}: unknown settings {unknown} in [tool.tpregistry]; there are {', '.join(_READERS)}")
-    return table
+    return table | {name: _beside(path, table[name]) for name in PATHS if table.get(name)}
+
+
+def _beside(file: Path, value: Any) -> str:
+    """A path of a project file is relative to that file, wherever a program is started."""
+    text = str(value)
+    return text if text.startswith("~") else str(file.parent / text)
 
 
 def warn_about_typos(environ: Mapping[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -107,6 +108,8 @@ def test_clearing_leaves_what_is_not_ours(tp, filled, options, records, code):
         "record_bytes": ended.json["record_bytes"],
         "code_files": 2 - code,
         "code_bytes": 44 * (2 - code),
+        "leftovers": 0,
+        "leftover_bytes": 0,
     }
     assert len(Store(root).records()) == records
     assert len(list((root / "code").glob("compiling/*"))) == code
@@ -187,3 +190,28 @@ def test_two_problems_that_start_alike(tmp_path, tp):
     ended = tp("cache", "show", start)
     assert ended.code == 2
     assert json.dumps(sorted(problem.digest for problem in alike)[0])[1:-1] in ended.err
+
+
+def test_leftovers_of_killed_writers_go_with_the_rest(tp, filled):
+    root, foreign = filled
+    folders = [Store(root).path(HERE, PROBLEM).parent, root / "code" / "compiling"]
+    for folder in folders:
+        for name, hours in ((".abcd_123.tmp", 2), (".0123456789abcdef.tmp", 0)):
+            (folder / name).write_text("half")
+            os.utime(folder / name, (time.time() - 3600 * hours,) * 2)
+    asked = tp("cache", "clear", "--code")
+    assert "error: this would remove 2 files of code (88 B) and 1 leftover (4 B)" in asked.err
+    assert tp("cache", "clear", "--yes").out.endswith(" and 2 leftovers (8 B)\n")
+    young = {folder / ".0123456789abcdef.tmp" for folder in folders}
+    assert young | foreign <= files(root)
+    assert {path for path in files(root) if path.suffix == ".tmp"} == young
+
+
+@pytest.mark.parametrize("arguments", [("cache", "ls"), ("cache", "show", DIGEST), ("explain", DIGEST), ("doctor",)])
+@pytest.mark.parametrize("text", ["[" * 200_000, json.dumps(RECORD.to_json() | {"environment": None, "created": None})])
+def test_a_damaged_record_is_one_warning(tp, tmp_path, arguments, text):
+    path = Store(tmp_path / "store").path(HERE, PROBLEM)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    ended = tp(*arguments)
+    assert (ended.err + ended.out).count(f"{path} is not a record") == 1

@@ -132,3 +132,17 @@ def test_a_start_up_file_outside_site_folders_is_not_read(tmp_path: Path, versio
     outside = startup.file_check(name, [], [tmp_path])
     assert (outside.state, "PYTHONPATH" in outside.text) == ("warn", True)
     assert "is in no site-packages folder" in startup.file_check(name, [], []).text
+
+
+@pytest.mark.parametrize(
+    ("project", "backend", "message"),
+    [
+        ("[tool]\ntpregistry = 5\n", "auto", "tool.tpregistry is 5; make it a table"),
+        ("", "cg-llvm,!cg", "TP_BACKEND=cg-llvm,!cg: what is named is excluded too"),
+    ],
+)
+def test_what_stops_a_program_is_a_failure(tp, tmp_path, project, backend, message):
+    (tmp_path / "pyproject.toml").write_text(project)
+    ended = tp("doctor", "--json", TP_BACKEND=backend)
+    assert ended.code == 2
+    assert any(message in text for text in lines(ended, "fail"))

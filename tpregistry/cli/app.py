@@ -1,10 +1,8 @@
-"""The commands, and what they share at the edge: errors in one line, Ctrl-C, pipes that close."""
+"""The commands, and what they share at the edge: errors in one line, Ctrl-C, a stdout that takes nothing."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import warnings
 from typing import Annotated, Any
 
@@ -17,6 +15,7 @@ from tpregistry.cli.autotune import autotune
 from tpregistry.cli.bench import bench
 from tpregistry.cli.cache import cache
 from tpregistry.cli.doctor import doctor
+from tpregistry.cli.edge import guarded
 from tpregistry.cli.explain import explain
 from tpregistry.cli.list_backends import list_backends
 from tpregistry.cli.output import note
@@ -90,16 +89,5 @@ def run() -> None:
         note(f"warning: {text.removeprefix('tpregistry: ')}") if ours else stock(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
-    try:
+    with guarded():
         app(prog_name="tpregistry")
-    finally:
-        _flush()
-
-
-def _flush() -> None:
-    """What is still buffered goes out now; a reader that left early (`| head`) is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

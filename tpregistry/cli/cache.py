@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tpregistry.cli import output
 from tpregistry.cli.output import JsonFlag
+
+if TYPE_CHECKING:
+    from tpregistry.cli.kept import Kept
 
 cache = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 SCHEMA = "tpregistry.cache"
@@ -86,14 +89,15 @@ def remove_records(digest: Digests, json: JsonFlag = False) -> None:
     from tpregistry.cli import kept
 
     records = {path: record for prefix in digest for path, record in kept.records_of(prefix).items()}
-    _finish("rm", kept.remove(list(records), []), json)
+    _finish("rm", kept.remove(kept.Kept(list(records), [], [])), json)
 
 
 @cache.command("clear", short_help="Remove everything that is kept.")
 def clear(yes: YesFlag = False, records: RecordsFlag = False, code: CodeFlag = False, json: JsonFlag = False) -> None:
     """Remove all records and all compiled code, or with --records or --code only those. Asks on a terminal.
 
-    Files that are not ours, or not whole, stay where they are.
+    What writers that were killed have left goes too, from an hour of age on. Files that are not ours, or not whole, stay
+    where they are.
 
     \b
     Exit codes:
@@ -104,20 +108,20 @@ def clear(yes: YesFlag = False, records: RecordsFlag = False, code: CodeFlag = F
     from tpregistry.cli import kept
 
     both = records == code
-    paths = list(kept.store().files()) if records or both else [], kept.code() if code or both else []
-    if any(paths) and not yes and not _agreed(*paths):
+    files = kept.chosen(records=records or both, code=code or both)
+    if any(files) and not yes and not _agreed(files):
         output.note("nothing was removed")
         raise typer.Exit(DECLINED)
-    _finish("clear", kept.remove(*paths), json)
+    _finish("clear", kept.remove(files), json)
 
 
-def _agreed(records: list[Any], code: list[Any]) -> bool:
+def _agreed(files: Kept) -> bool:
     import sys
 
     from tpregistry.cli import kept, kept_text
     from tpregistry.errors import TPError
 
-    what = f"{kept_text.counted(kept.measured(records, code))} from {kept.store().root}"
+    what = f"{kept_text.counted(kept.measured(files))} from {kept.store().root}"
     if not sys.stdin.isatty():
         raise TPError(f"this would remove {what}: add --yes")
     print(f"Remove {what}? [y/N] ", end="", file=sys.stderr, flush=True)  # a prompt of typer's leaves a space on stdout
@@ -129,5 +133,5 @@ def _finish(command: str, removed: dict[str, Any], json: bool) -> None:
 
     if json:
         return output.print_json(f"{SCHEMA}.{command}/1", removed)
-    nothing = not (removed["records"] or removed["code_files"])
-    output.print_line("nothing to remove" if nothing else f"removed {kept_text.counted(removed)}")
+    counted = kept_text.counted(removed)
+    output.print_line(f"removed {counted}" if counted else "nothing to remove")

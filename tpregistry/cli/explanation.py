@@ -44,7 +44,7 @@ def _sources(resolution: Resolution, name: str) -> dict[str, dict[str, str]]:
     try:
         write = getattr(resolution.build(name), "sources", None)
         return {name: write(resolution.problem.derivatives)} if write else {}
-    except Exception as error:  # a plugin may raise anything; the others are shown
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; the others are shown
         return {name: {"nothing": f"raised {type(error).__name__}: {error}"}}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tpregistry.errors import TPError
 from tpregistry.settings import current
 from tpregistry.store import Record, Store, open_store
-from tpregistry.store.contents import code_files, total_bytes
+from tpregistry.store.code import CODE
+from tpregistry.store.contents import code_files, leftover_files, total_bytes
 from tpregistry.store.contents import remove as remove_files
+from tpregistry.store.directory import VERSION
 
 
 class UnknownDigest(TPError, LookupError):
@@ -61,17 +63,34 @@ def _row(path: Path, record: Record) -> dict[str, Any]:
     return {"digest": record.problem.digest, "problem": str(record.problem)} | said | size
 
 
-def measured(records: list[Path], code: list[Path]) -> dict[str, int]:
+class Kept(NamedTuple):
+    """Files that a command removes."""
+
+    records: list[Path]
+    code: list[Path]
+    leftovers: list[Path]
+    """Of writers that were killed."""
+
+
+def chosen(*, records: bool, code: bool) -> Kept:
+    """All records, all code, or both, with what killed writers have left beside them."""
+    root, parts = store().root, [part for part, wanted in ((VERSION, records), (CODE, code)) if wanted]
+    found = list(store().files()) if records else [], code_files(root) if code else []
+    return Kept(*found, leftover_files(root, *parts))
+
+
+def measured(files: Kept) -> dict[str, int]:
     """How many files there are of each, and what they take."""
-    counts = {"records": len(records), "record_bytes": total_bytes(records)}
-    return counts | {"code_files": len(code), "code_bytes": total_bytes(code)}
+    counts = {"records": len(files.records), "record_bytes": total_bytes(files.records)}
+    counts |= {"code_files": len(files.code), "code_bytes": total_bytes(files.code)}
+    return counts | {"leftovers": len(files.leftovers), "leftover_bytes": total_bytes(files.leftovers)}
 
 
-def remove(records: list[Path], code: list[Path]) -> dict[str, int]:
+def remove(files: Kept) -> dict[str, int]:
     """Remove files, and say what that freed. Raises TPError where the folder cannot be written."""
-    counts = measured(records, code)
+    counts = measured(files)
     try:
-        remove_files([*records, *code])
+        remove_files([path for kind in files for path in kind])
     except OSError as error:
         raise TPError(f"{error.filename} cannot be removed ({error.strerror}); whose file is it?") from None
     return counts

@@ -55,7 +55,9 @@ def counted(numbers: dict[str, int]) -> str:
     """What was or would be removed."""
     records = f"{output.number(numbers['records'], 'record')} ({size(numbers['record_bytes'])})"
     code = f"{output.number(numbers['code_files'], 'file')} of code ({size(numbers['code_bytes'])})"
-    return " and ".join(text for text, there in ((records, numbers["records"]), (code, numbers["code_files"])) if there)
+    left = f"{output.number(numbers['leftovers'], 'leftover')} ({size(numbers['leftover_bytes'])})"
+    texts = ((records, numbers["records"]), (code, numbers["code_files"]), (left, numbers["leftovers"]))
+    return " and ".join(text for text, there in texts if there)
 
 
 def age(created: str) -> str:

@@ -18,11 +18,8 @@ from typing import Any
 from tpregistry.cli import output
 from tpregistry.cli.subjects import SubjectError
 
-PATIENCE = 10
-"""Seconds that a program gets to end after Ctrl-C, so that it can write its report."""
-
-PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""What queues and terminals send to us and mean for the program; a terminal's Ctrl-C it gets itself."""
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""What queues and terminals send to us and mean for the program."""
 
 NOTHING_MET = (
     "the program met no tensor product of a known host that is not compiled (TorchScript, torch.compile and nequip-compile stay "
@@ -49,13 +46,35 @@ def run_program(command: list[str], variables: Mapping[str, str], *, quiet: bool
     """
     if os.environ.get("TP_REPORT"):
         output.note("warning: TP_REPORT is not written in this run; its place is taken")
-    with tempfile.TemporaryDirectory(prefix="tpregistry-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tpregistry-", ignore_cleanup_errors=True) as folder:
         reporting = {"TP_REPORT": os.path.join(folder, "{pid}.json")}  # each of its processes writes one
         code = _run(command, {**os.environ, **variables, **reporting}, quiet=quiet)
-        reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(folder).glob("*.json"))]
+        return _added_up(code, _reports(Path(folder)))
+
+
+def _added_up(code: int, reports: list[dict[str, Any]]) -> Ran:
     left = sum((Counter(report["left_to_host"]) for report in reports), Counter())
     held = list(dict.fromkeys(told for report in reports for told in report["out_of_reach"]))
     return Ran(code, _merged(reports), left, held)
+
+
+def _reports(folder: Path) -> list[dict[str, Any]]:
+    """What the program's processes wrote. One that was killed may have left half a report; the exit code counts all the same."""
+    read = [_report(path) for path in sorted(folder.glob("*.json"))]
+    whole = [report for report in read if report is not None]
+    if len(whole) < len(read):
+        lost = output.number(len(read) - len(whole), "report")
+        output.note(f"warning: {lost} of the program's processes cannot be read; what they ran is not counted")
+    return whole
+
+
+def _report(path: Path) -> dict[str, Any] | None:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        _added_up(0, [report])
+    except Exception:  # half of one, or a file of the program's own
+        return None
+    return report
 
 
 def _run(command: list[str], environ: dict[str, str], *, quiet: bool) -> int:
@@ -65,10 +84,7 @@ def _run(command: list[str], environ: dict[str, str], *, quiet: bool) -> int:
         except OSError as error:
             raise SubjectError(f"{command[0]} cannot be run ({error.strerror})") from None
         relay.attach(process)
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:  # a terminal sends it to the program as well
-            code = _wind_down(process)
+        code = process.wait()  # without limit: after a Ctrl-C a debugger goes on, and others save their work
     return 128 - code if code < 0 else code
 
 
@@ -78,10 +94,15 @@ class _Relay:
     def __init__(self) -> None:
         self._process: subprocess.Popen[Any] | None = None
         self._early: list[int] = []
+        self._interrupts = 0
 
     def __call__(self, number: int, _: object) -> None:
         if self._process is None:
             self._early.append(number)
+        elif number == signal.SIGINT and _in_foreground():
+            self._interrupts += 1
+            if self._interrupts > 1:
+                self._process.terminate()
         else:
             self._process.send_signal(number)
 
@@ -94,9 +115,13 @@ class _Relay:
 
 @contextmanager
 def _relay() -> Iterator[_Relay]:
-    """While it runs, signals that mean the program reach it, and we wait for what it makes of them."""
+    """While it runs, signals that mean the program reach it, and we wait for what it makes of them.
+
+    One that is ignored, as nohup has it, stays so for us and for the program.
+    """
     relay = _Relay()
-    before = {number: signal.signal(number, relay) for number in PASSED_ON}
+    heeded = [number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, relay) for number in heeded}
     try:
         yield relay
     finally:
@@ -104,13 +129,18 @@ def _relay() -> Iterator[_Relay]:
             signal.signal(number, handler)
 
 
-def _wind_down(process: subprocess.Popen[Any]) -> int:
+def _in_foreground() -> bool:
+    """Whether a terminal's Ctrl-C is for our process group: then the program has got it from the terminal already."""
     try:
-        process.wait(PATIENCE)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.terminate()
-        process.wait()
-    return -signal.SIGINT
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:  # the terminal is gone
+        return False
+    finally:
+        os.close(terminal)
 
 
 def _merged(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,13 +21,13 @@ def run(ctx: typer.Context, backend: BackendOption = None, report: ReportOption 
 
     The program is not modified; the start-up file of tpregistry does what `TP_BACKEND=auto CMD...` does. Where Python reads
     no start-up file (python -S, tpregistry on PYTHONPATH only) nothing is accelerated, and the line says so:
-    `import tpregistry.auto` at the top of the program works there. SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 are passed on.
+    `import tpregistry.auto` at the top of the program works there. SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 are passed
+    on; a second Ctrl-C sends SIGTERM.
 
     \b
     Exit codes:
       CMD's own, or 128 and the number of the signal that ended it
       2    there is no CMD, it cannot be run, or an option means nothing
-      130  Ctrl-C
     """
     command = ctx.meta.get(COMMAND)
     if not command:

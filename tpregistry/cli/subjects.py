@@ -131,7 +131,7 @@ def _from_json(path: Path) -> list[Problem]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return [Problem.from_json(part.get("problem", part)) for part in (data if isinstance(data, list) else [data])]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # a file may hold anything
         raise SubjectError(f"{path} does not hold a problem ({_brief(error)}); write one with Problem.to_json()") from None
 
 

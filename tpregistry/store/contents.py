@@ -12,11 +12,17 @@ from pathlib import Path
 
 from tpregistry.store.code import CODE, Code
 from tpregistry.store.directory import ENVIRONMENT, environment_digest
+from tpregistry.store.files import leftovers
 
 
 def code_files(root: Path) -> list[Path]:
     """Files of compiled code that are whole, below ``code/<backend>``."""
     return [path for path in sorted((root / CODE).glob("*/*")) if Code(path.parent).get(path.name) is not None]
+
+
+def leftover_files(root: Path, *parts: str) -> list[Path]:
+    """What killed writers have left beside records (part ``v1``) or code (``code``)."""
+    return [path for part in parts for folder in sorted((root / part).glob("*/")) for path in leftovers(folder)]
 
 
 def total_bytes(paths: Iterable[Path]) -> int:

@@ -81,7 +81,7 @@ class Store:
             return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # a file may hold anything, such as an object that is nested too deep to be read
             self._warn(f"{path} is not a record ({type(error).__name__}: {error}); the problem counts as not tuned")
             return None
 

@@ -1,15 +1,28 @@
-"""Files that are whole or not there: written under another name, then renamed."""
+"""Files that are whole or not there: written under another name, then renamed.
+
+They may be read by whom the umask lets, for a folder of records may be a group's (those of `tempfile` are their owner's alone).
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import re
+import time
 from pathlib import Path
+
+HOUR = 3600
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Make or replace a file. Raises OSError; leaves nothing half-written whatever happens."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    """Make or replace a file. Raises OSError; leaves nothing half-written whatever happens.
+
+    What a link leads to, a device and a pipe are written to as they are: a new file in their place would end them.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(data)
+        return
+    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -17,3 +30,16 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What writers that were killed have left in a folder; one younger than an hour may still be at work."""
+    temporary = (path for path in folder.glob(".*.tmp") if re.fullmatch(r"\.[a-z0-9_]{8,16}\.tmp", path.name))
+    return [path for path in sorted(temporary) if _age(path) > HOUR]
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:  # its writer has just renamed it
+        return 0.0

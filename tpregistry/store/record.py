@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from tpregistry.problem import Problem
+from tpregistry.store.shape import check
 
 SCHEMA = "tpregistry.record/1"
 
@@ -86,6 +87,7 @@ class Record:
         """Inverse of `to_json`. Raises ValueError, KeyError or TypeError where ``data`` is no record of this schema."""
         if data["schema"] != SCHEMA:
             raise ValueError(f"schema {data['schema']!r}, not {SCHEMA!r}")
+        check(data)
         fields = {key: value for key, value in data.items() if key not in ("schema", "digest")}
         entries = tuple(_entry(entry) for entry in data["entries"])
         record = cls(**(fields | {"problem": Problem.from_json(data["problem"]), "entries": entries}))

@@ -92,9 +92,11 @@ def value_text(settings: Settings, name: str) -> str:
 
 
 def request_checks(settings: Settings) -> list[Check]:
-    """Whether TP_BACKEND names backends that are there."""
+    """Whether TP_BACKEND names backends that are there, and leaves one."""
     try:
         discovery.check_request(settings.backend, discovery.backends(settings))
     except UnknownBackend as error:
         return [Check(AREA, "fail", str(error), "choose a known name; `tpregistry list` shows all")]
+    except SettingError as error:
+        return [Check(AREA, "fail", str(error))]
     return []
