@@ -29,7 +29,7 @@ class Tiring:
 
 BODY = """
 class Backend:
-    face = Face("stranger", "from elsewhere", "stranger", ("torch",))
+    face = {face}
     problem = None
     def supports(self, problem, device, framework):
         {supports}
@@ -39,10 +39,16 @@ class Backend:
 """
 
 
-def distribution(folder: Path, source: str | None, supports: str = "return Verdict()", build: str = "return Broken()") -> Path:
+FACE = 'Face("stranger", "from elsewhere", "stranger", ("torch",))'
+RIGHT = "from tpregistry_cg.hoist import HoistKernel; return HoistKernel(problem, device, framework)"
+
+
+def distribution(
+    folder: Path, source: str | None, supports: str = "return Verdict()", build: str = "return Broken()", face: str = FACE
+) -> Path:
     """A folder for sys.path with a distribution that offers a backend named `stranger`."""
     name = f"stranger_{abs(hash(str(folder)))}"
-    (folder / f"{name}.py").write_text(source or HEAD + BODY.format(supports=supports, build=build))
+    (folder / f"{name}.py").write_text(source or HEAD + BODY.format(supports=supports, build=build, face=face))
     info = folder / "stranger-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")

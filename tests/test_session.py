@@ -12,11 +12,12 @@ from e3nn import o3
 
 import tpregistry
 from tests.conftest import forget
-from tests.plugins import distribution
+from tests.plugins import FACE, RIGHT, distribution
 from tpregistry import discovery, session
+from tpregistry.cli import explanation
 from tpregistry.errors import NotTuned, SettingError, UnknownBackend, Unsupported
 from tpregistry.settings import current
-from tpregistry.store import Outcome, open_store
+from tpregistry.store import Outcome, Store, open_store
 from tpregistry.testing import faulty_kernel
 from tpregistry_cg import CgHoist
 
@@ -105,6 +106,61 @@ def test_tuning_leaves_no_trace(context) -> None:
     assert decision().source == "tuned"
 
 
+def test_generators_are_not_set_back_after_tuning() -> None:
+    """Other threads of the program draw numbers meanwhile, and would draw them twice."""
+    seen = session.frame("torch").isolated(lambda: (torch.rand(1).item(), random.random(), np.random.rand()))
+    assert not set(seen) & {torch.rand(1).item(), random.random(), np.random.rand()}
+
+
+RECKLESS = """
+        import random, torch
+        import numpy as np
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.set_default_dtype(torch.float64)
+        torch.manual_seed(1), random.seed(1), np.random.seed(1)
+        print("welcome")
+        """
+
+
+def test_a_build_changes_nothing_of_the_program(tmp_path, monkeypatch, capsys) -> None:
+    """Not even where the record is kept: the next process finds it under the same threads."""
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, None, 'print("hello"); return Verdict()', RECKLESS + RIGHT)))
+    forget()
+    before = state()
+    with tpregistry.use("auto"):
+        call(product())
+        assert state() == before
+        assert decision().record.entry("stranger").outcome is Outcome.OK
+        forget()
+        call(product())
+    assert decision().source == "record"
+    shown = capsys.readouterr()
+    assert (shown.out, "hello" in shown.err, "welcome" in shown.err) == ("", True, True)
+
+
+def test_a_record_that_cannot_be_written_does_not_lose_the_decision(monkeypatch) -> None:
+    def put(self, record):
+        raise TypeError("not JSON")
+
+    monkeypatch.setattr(Store, "put", put)
+    with tpregistry.use("auto"), pytest.warns(UserWarning, match=r"cannot be written \(TypeError: not JSON\)"):
+        call(product())
+    assert decision().source == "tuned"
+
+
+def test_what_the_budget_left_out_is_told_now_and_by_the_record(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, None, "return Verdict((), 1e6)")))
+    forget()
+    said = []
+    with tpregistry.use("auto"):
+        for _ in range(2):
+            call(product())
+            said.append((decision().source, decision().why))
+            forget()
+    left = "1 candidate not built within TP_BUDGET: run `tpregistry autotune`"
+    assert said == [("tuned", left), ("record", left)]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_tuning_under_another_default_dtype(dtype) -> None:
     module = product()
@@ -162,6 +218,7 @@ def test_a_budget_too_small_names_what_was_not_built_and_undoes_nothing() -> Non
     with tpregistry.use("auto", budget=0):
         call(product())
     assert outcomes() == {Outcome.OK, Outcome.NOT_BUILT}
+    assert "candidates not built within TP_BUDGET" in decision().why
     assert decision().backend == "e3nn"
     with tpregistry.use("auto"):
         call(product())
@@ -224,6 +281,11 @@ PROBLEMS = {
     "ends the program on import": ("raise SystemExit(3)", None, "TP152"),
     "is not a backend": ("class Backend: pass", None, "TP152"),
     "raises in supports": (None, {"supports": "raise OSError('no device')"}, "TP181"),
+    "ends the program in supports": (None, {"supports": "raise SystemExit('no GPU')"}, "TP181"),
+    "ends the program in build": (None, {"build": "raise SystemExit('no compiler')"}, "TP180"),
+    "has no family": (None, {"face": FACE.replace('elsewhere", "stranger"', 'elsewhere", None')}, "TP152"),
+    "estimates no number": (None, {"supports": "return Verdict((), float('nan'))"}, "TP181"),
+    "has an engine that is no text": (None, {"build": "kernel = Broken(); kernel.engine = object(); return kernel"}, "TP180"),
     "refuses": (None, {"supports": REFUSAL}, "TP120"),
     "raises in build": (None, {"build": "raise MemoryError('too big')"}, "TP180"),
     "raises in the gate": (None, {"build": "return Broken()"}, "TP180"),
@@ -275,6 +337,30 @@ def test_a_kernel_that_raises_in_use_gives_way_to_the_host(tmp_path, monkeypatch
         results = [call(module) for _ in range(3)]
     assert all(torch.equal(result, results[0]) for result in results)
     assert len([warning for warning in caught if "gave up" in str(warning.message)]) == 1
+
+
+def test_a_plugin_that_exits_while_its_code_is_shown_is_shown_as_such(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, None, build="raise SystemExit('no compiler')")))
+    forget()
+    (explained,) = tpregistry.explain(product(), batch=64, derivatives=1)
+    assert explanation.generated(explained)["sources"]["stranger"] == {"nothing": "raised SystemExit: no compiler"}
+
+
+FACES = {
+    "summary": "Face('stranger', None, 'stranger', ('torch',))",
+    "uses": "Face('stranger', 'words', 'stranger', ('torch',), uses=None)",
+    "requires": "Face('stranger', 'words', 'stranger', ('torch',), requires=('',))",
+    "licence": "Face('stranger', 'words', 'stranger', ('torch',), licence=3)",
+    "host": "Face('stranger', 'words', 'stranger', ('torch',), host='yes')",
+}
+
+
+@pytest.mark.parametrize("part", FACES)
+def test_a_malformed_face_is_a_reason_that_names_the_part(part, tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(distribution(tmp_path, None, face=FACES[part])))
+    forget()
+    (reason,) = discovery.backends(current())["stranger"].trouble
+    assert f"TypeError: {part} of its face is " in reason.message
 
 
 def test_plugins_that_are_not_allowed_are_not_imported(tmp_path, monkeypatch) -> None:

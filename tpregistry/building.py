@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from tpregistry.backend import Backend, Face, Kernel
+from tpregistry.isolation import kept
 from tpregistry.problem import Problem
+from tpregistry.progress import tell
 
 
 def parts_of(face: Face, problem: Problem) -> tuple[Problem, ...]:
@@ -25,13 +29,31 @@ def _called(kernel: Kernel) -> Kernel:
     return kernel
 
 
+@contextmanager
+def _aside() -> Iterator[None]:
+    """What this thread prints meanwhile goes to stderr in the end: standard output is the program's, as are other threads."""
+    from tpregistry.gate.listening import listening  # numpy, as above
+
+    with listening() as words:
+        try:
+            yield
+        finally:
+            if words:
+                tell("".join(words).rstrip())
+
+
+def _built(backend: Backend, part: Problem, device: str, framework: str) -> Kernel:
+    with kept(), _aside():
+        return _called(backend.build(part, device, framework))
+
+
 def build(backend: Backend, problem: Problem, device: str, framework: str) -> Kernel:
     """The kernel of a problem: the backend's own, or its products in a chain, or one between a gather and a sum.
 
     Raises what the plugin raises.
     """
     parts = parts_of(backend.face, problem)
-    kernels = [_called(backend.build(part, device, framework)) for part in parts]
+    kernels = [_built(backend, part, device, framework) for part in parts]
     if problem.correlation and parts != (problem,):
         from tpregistry.chain import Chained
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 import sys
+import warnings
 from collections import Counter
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +19,7 @@ from importlib import metadata
 from typing import Any
 
 from tpregistry.backend import API, Backend, Face, Reason
-from tpregistry.errors import TPError, UnknownBackend
+from tpregistry.errors import SettingError, TPError, UnknownBackend
 from tpregistry.fingerprint import fingerprint
 from tpregistry.settings import Request, Settings
 
@@ -53,7 +55,7 @@ class Plugin:
         """What its records depend on: its own distribution and sources, what it requires and what it uses."""
         needed = self.face.requires + self.face.uses if self.face else ()
         found = {name: installed_version(name) for name in needed}
-        code = fingerprint(type(self.backend).__module__.partition(".")[0])
+        code = fingerprint(type(self.backend).__module__)
         return {self.distribution: f"{self.version}+{code}"} | {name: version for name, version in found.items() if version}
 
 
@@ -66,7 +68,21 @@ def backends(settings: Settings) -> dict[str, Plugin]:
 def _backends(allowed: tuple[str, ...]) -> dict[str, Plugin]:
     points = entry_points(BACKENDS)
     counts = Counter(point.name for point in points)
+    _warn_of_strangers(allowed, sorted(counts))
     return {point.name: _plugin(point, counts[point.name], allowed) for point in points}
+
+
+def _warn_of_strangers(allowed: tuple[str, ...], known: list[str]) -> None:
+    """A name that allows or forbids nothing is a mistake, but none that ends a program."""
+    for name in (word.removeprefix("!") for word in allowed):
+        if name not in known:
+            wanted = f"{_unknown(name, known)} (a family's name means nothing here)"
+            warnings.warn(f"tpregistry: TP_PLUGINS={','.join(allowed)}: {wanted}", stacklevel=2)
+
+
+def _hosts() -> set[str]:
+    """Names of plugins that stand for hosts' own code. Their versions are part of every record, so they are always there."""
+    return {"definition", *(point.name.partition(".")[0] for point in entry_points(ADAPTERS))}
 
 
 def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) -> Plugin:
@@ -74,7 +90,7 @@ def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) ->
     version = point.dist.version if point.dist else "?"
     denied = {word[1:] for word in allowed if word.startswith("!")}
     named = {word for word in allowed if not word.startswith("!")}
-    if point.name in denied or (named and point.name not in named):
+    if (point.name in denied or (named and point.name not in named)) and point.name not in _hosts():
         trouble = Reason("TP150", f"{point.name} is not allowed by TP_PLUGINS", "add its name to TP_PLUGINS")
     elif count > 1:
         trouble = Reason("TP151", f"{count} distributions offer a backend named {point.name}", "uninstall all but one")
@@ -96,11 +112,26 @@ def checked(backend: Any) -> Backend:
         raise TypeError(f"{type(backend).__name__} lacks {', '.join(lacks)}; see tpregistry.backend.Backend")
     if backend.face.api != API:
         raise TypeError(f"it is written for plugin API {backend.face.api}, this tpregistry has {API}")
-    for name in ("frameworks", "operations", "requires"):
+    for name, (means, fits) in _FACE.items():
         value = getattr(backend.face, name)
-        if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
-            raise TypeError(f"{name} of its face is {value!r}, not a tuple of strings")
+        if not fits(value):
+            raise TypeError(f"{name} of its face is {value!r}, not {means}")
     return backend
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+_WORD = ("a string that is not empty", _word)
+_WORDS = ("a tuple of strings that are not empty", lambda value: isinstance(value, tuple) and all(map(_word, value)))
+_FLAG = ("True or False", lambda value: isinstance(value, bool))
+_FACE: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("name", "summary", "family", "licence"), _WORD),
+    **dict.fromkeys(("frameworks", "operations", "requires", "uses"), _WORDS),
+    "host": _FLAG,
+}
+"""What each part of a face must be: one that is not would disable every backend wherever they are listed together."""
 
 
 def missing(face: Face, distribution: str) -> list[Reason]:
@@ -162,7 +193,21 @@ def check_request(request: Request, plugins: dict[str, Plugin]) -> None:
     known = sorted({*plugins, *(plugin.family for plugin in plugins.values())})
     for name in (*request.names, *request.excluded):
         if name not in known:
-            raise UnknownBackend(f"TP_BACKEND={request.text}: {_unknown(name, ['auto', 'off', *known])}")
+            words = ["auto", "off"] if name in request.names else []
+            raise UnknownBackend(f"TP_BACKEND={request.text}: {_unknown(name, [*words, *known])}")
+    _check_exclusions(request, plugins)
+
+
+def _check_exclusions(request: Request, plugins: dict[str, Plugin]) -> None:
+    """Raise SettingError where all that is named is excluded as well. Hosts cannot be excluded."""
+    named = [plugin for plugin in plugins.values() if any(map(plugin.answers_to, request.names))]
+    if named and all(any(map(plugin.answers_to, request.excluded)) and not _is_host(plugin) for plugin in named):
+        wanted = "leave out the name or its '!'"
+        raise SettingError(f"TP_BACKEND={request.text}: what is named is excluded too, so nothing is left; {wanted}")
+
+
+def _is_host(plugin: Plugin) -> bool:
+    return plugin.face is not None and plugin.face.host
 
 
 def find(name: str, plugins: dict[str, Plugin]) -> Plugin:

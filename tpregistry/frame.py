@@ -59,7 +59,7 @@ class Frame(Protocol):
         ...
 
     def isolated(self, work: Callable[[], T]) -> T:
-        """Do ``work`` so that it neither sees nor changes the caller's state (gradient mode, generators, dtype...)."""
+        """Do ``work`` so that it neither sees nor changes the caller's state (gradient mode, dtype, threads), nor outlives it."""
         ...
 
     def observe(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Observed:

@@ -2,46 +2,127 @@
 
 from __future__ import annotations
 
+import ctypes
+import pickle
 import random
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
-import numpy as np
+from tpregistry.settings import override
 
 T = TypeVar("T")
+Knob = tuple[Callable[[], Any], Callable[[Any], Any]]
+"""How a value of the process is read, and how it is put back."""
+
+_caller: ContextVar[threading.Thread | None] = ContextVar("tpregistry_caller", default=None)
+"""The thread that waits for isolated work, as this work sees it."""
+
+BARS = ("rich", "tqdm")
+"""Whose threads draw progress bars, and no numbers."""
 
 
 def isolated(work: Callable[[], T], surroundings: Callable[[], AbstractContextManager[Any]]) -> T:
-    """The result of ``work``, or what it raises; ``surroundings`` is entered around it, in its thread."""
+    """The result of ``work``, or what it raises; ``surroundings`` is entered around it, in its thread.
+
+    Of the caller's context variables only our settings hold there: others belong to libraries (NumPy's error state).
+    """
     outcome: list[Any] = []
+    done = threading.Event()
+    settings, caller = override.get(), threading.current_thread()
 
     def target() -> None:
         try:
-            with restored(), surroundings():
+            override.set(settings)
+            _caller.set(caller)
+            with _unwarned(), surroundings():
                 outcome.append((work(), None))
         except BaseException as error:  # handed to the caller's thread below
             outcome.append((None, error))
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=target, name="tpregistry", daemon=True)
-    thread.start()
-    thread.join()
+    _run(threading.Thread(target=target, name="tpregistry", daemon=True), done)
     result, error = outcome[0]
     if error is not None:
         raise error
     return result
 
 
-@contextmanager
-def restored() -> Iterator[None]:
-    """Warning filters and the generators of NumPy and Python as they were; no warning is shown meanwhile."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
+def _run(thread: threading.Thread, done: threading.Event) -> None:
+    """Start it and wait. What ends the wait (Ctrl-C) ends the thread first, so that it puts nothing back later.
+
+    The thread notices when native code that it is in returns; a second Ctrl-C does not wait for that. `join` would not do:
+    once interrupted it takes the thread for ended (Python 3.11).
+    """
+    thread.start()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        done.wait()
+    except BaseException:
+        if not done.is_set():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(KeyboardInterrupt))
+            while thread.is_alive() and not done.wait(0.1):  # the interrupt may hit its very end, before ``done``
+                pass
+        raise
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """No warning is shown, and the filters are as they were afterwards."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Torch's default dtype and threads as they were before a plugin's code, and random generators where nobody else is there.
+
+    Whose draws changed a generator cannot be told: put back beside other threads, it would give them the same numbers twice.
+    """
+    torch = sys.modules.get("torch")
+    knobs = [*(_defaults(torch) if torch else ()), *(_generators(torch) if _alone() else ())]
+    before = [(read, put, read()) for read, put in knobs]
+    try:
+        yield
     finally:
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
+        for read, put, value in before:
+            if pickle.dumps(read()) != pickle.dumps(value):
+                put(value)
+
+
+def _alone() -> bool:
+    """Whether no other thread of the program could draw numbers now: the caller's waits."""
+    waiting = {threading.current_thread(), _caller.get()}
+    return all(one in waiting or type(one).__module__.partition(".")[0] in BARS for one in threading.enumerate())
+
+
+def _defaults(torch: Any) -> list[Knob]:
+    return [(torch.get_default_dtype, torch.set_default_dtype), (torch.get_num_threads, torch.set_num_threads)]
+
+
+def _generators(torch: Any) -> list[Knob]:
+    """Those of libraries that are loaded; nothing is imported for it."""
+    numpy = sys.modules.get("numpy")
+    knobs: list[Knob] = [(random.getstate, random.setstate)]
+    if numpy:
+        knobs.append((lambda: numpy.random.get_state(legacy=False), numpy.random.set_state))
+    if torch:
+        knobs.append((lambda: torch.get_rng_state().numpy(), lambda state: torch.set_rng_state(torch.from_numpy(state))))
+        knobs += _generators_of_gpus(torch)
+    return knobs
+
+
+def _generators_of_gpus(torch: Any) -> list[Knob]:
+    """None while a graph is captured: they cannot be read then."""
+    if not torch.cuda.is_initialized() or torch.cuda.is_current_stream_capturing():
+        return []
+
+    def put(states: list[Any]) -> None:
+        torch.cuda.set_rng_state_all([torch.from_numpy(state) for state in states])
+
+    return [(lambda: [state.numpy() for state in torch.cuda.get_rng_state_all()], put)]

@@ -17,7 +17,7 @@ from tpregistry.problem import Problem
 from tpregistry.progress import Progress
 from tpregistry.select import Candidate, Choice, Source, select
 from tpregistry.settings import Fallback, Settings, Tune
-from tpregistry.store import Entry, Outcome, open_store
+from tpregistry.store import Entry, Outcome, Record, open_store
 from tpregistry.tune import Bench, Contestant, check_alone, tune
 from tpregistry.verdicts import examine
 
@@ -38,10 +38,10 @@ class Resolution:
     batch: int
 
     def __post_init__(self) -> None:
+        self.environment = self.frame.environment(self.device) | {"host": self.host.name}  # before any plugin can change it
         self.plugins = discovery.backends(self.settings)
         discovery.check_request(self.settings.backend, self.plugins)
         self.candidates = examine(self.problem, self.plugins, self.frame.name, self.device, self.host.name)
-        self.environment = self.frame.environment(self.device) | {"host": self.host.name}
         self.store = open_store(self.settings.cache_dir)
         self.record = self.store.get(self.environment, self.problem)
         self.notes: list[str] = []
@@ -67,6 +67,8 @@ class Resolution:
         if choice.measure:
             self._tune(choice)
             choice = replace(self._select(self.settings_after_tuning()), source=choice.source)
+        elif choice.source is Source.RECORD and self.record is not None:
+            self.notes += self._unbuilt(self.record)
         elif choice.source is Source.HEURISTIC and not self.frame.may_measure():
             self.notes.append(UNMEASURED)
         for name in choice.order:
@@ -97,16 +99,33 @@ class Resolution:
             bench = self._bench(progress.show)
             try:
                 found = tune(bench, contestants, self.versions(self.host.name), skipped)
-            except Exception as error:  # tuning must never end a program that runs without it
+            except (Exception, SystemExit) as error:  # tuning must never end a program that runs without it
                 warnings.warn(f"tpregistry: tuning {self.problem} failed ({type(error).__name__}: {error})", stacklevel=2)
                 return
         self._measured = True
+        self.notes += self._unbuilt(found)
         if found.winner is None and self.record is not None and self.record.winner is not None:
             return  # a budget too small to measure anything does not undo a record
-        self.record = found
-        self.store.put(found)
+        self._keep(found)
         failed = (e for e in found.entries if e.outcome in (Outcome.WRONG, Outcome.RAISED))
         self.notes += [f"{entry.backend}: {entry.reasons[0]}" for entry in failed]
+
+    def _unbuilt(self, record: Record) -> list[str]:
+        """How many that could be faster were not looked at for want of time: the decision is not the last word."""
+        excluded = self.settings.backend.excluded
+        able = {c.name for c in self.candidates if c.ok and not any(c.answers_to(name) for name in excluded)}
+        left = sum(entry.outcome is Outcome.NOT_BUILT and entry.backend in able for entry in record.entries)
+        some = "1 candidate" if left == 1 else f"{left} candidates"
+        return [f"{some} not built within TP_BUDGET: run `tpregistry autotune`"] if left else []
+
+    def _keep(self, record: Record) -> None:
+        """Use a record from now on; one that cannot be written, whatever plugins put into it, is no reason to lose it."""
+        self.record = record
+        try:
+            self.store.put(record)
+        except Exception as error:
+            message = f"the record of {self.problem} cannot be written ({type(error).__name__}: {error})"
+            warnings.warn(f"tpregistry: {message}; the next process tunes anew: look for an update of its backends", stacklevel=2)
 
     def _bench(self, show: Callable[[str], None]) -> Bench:
         deadline = time.perf_counter() + self.settings.budget
@@ -133,7 +152,7 @@ class Resolution:
             return None
         try:
             kernel = self.build(name)
-        except Exception as error:  # a plugin may raise anything; the next candidate takes over
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; the next candidate takes over
             self.notes.append(f"{name}: TP180 raised {type(error).__name__}: {error}")
             return None
         return self._decision(name, kernel, kernel.engine, choice.source)
@@ -158,8 +177,8 @@ class Resolution:
         entry = trusted.entry(name) if trusted else None
         if entry is None or entry.versions != self.versions(name) or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED):
             bench = replace(self._bench(lambda message: None), deadline=float("inf"))
-            self.record, entry = check_alone(bench, self.contestant(name), self.record)
-            self.store.put(self.record)
+            record, entry = check_alone(bench, self.contestant(name), self.record)
+            self._keep(record)
         return entry
 
     def _decision(self, name: str, kernel: Kernel | None, engine: str, source: Source) -> Decision:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 from tpregistry.backend import Backend, Face, Reason, Verdict
@@ -35,14 +38,20 @@ def verdict_of(
     if reasons:
         return Verdict(reasons)
     try:
-        return _together([_said(backend.supports(part, device, framework)) for part in parts])
-    except Exception as error:  # a plugin may raise anything; it is left out with its reason
+        with redirect_stdout(sys.stderr):  # standard output is the program's
+            return _together([_said(backend.supports(part, device, framework)) for part in parts])
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; it is left out with its reason
         return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))
 
 
 def _said(answer: Any) -> Verdict:
     if not isinstance(answer, Verdict):
         raise TypeError(f"it returned {answer!r}, not a Verdict")
+    seconds = answer.build_seconds
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise TypeError(f"build_seconds of its Verdict is {seconds!r}, not a finite number")
+    if not isinstance(answer.on_request, str):
+        raise TypeError(f"on_request of its Verdict is {answer.on_request!r}, not a string")
     return answer
 
 

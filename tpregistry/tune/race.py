@@ -26,15 +26,15 @@ SAMPLE_SECONDS = 1e-3
 """Short calls are repeated until one sample lasts this long."""
 
 
-def race(thunks: Mapping[str, Callable[[], None]], deadline: float, seed: int = 0) -> Samples:
-    """Samples of up to 60 rounds; stops when decided, or at the deadline.
+def race(thunks: Mapping[str, Callable[[], None]], deadline: float, incumbent: str, seed: int = 0) -> Samples:
+    """Samples of up to 60 rounds; stops when it is decided who wins, or at the deadline.
 
     ``deadline`` is on the clock of `time.perf_counter`; three rounds are run whatever the time.
     """
 
     def enough(samples: Samples, rounds: int) -> bool:
         late = rounds >= 3 and time.perf_counter() > deadline
-        return late or (rounds >= MIN_ROUNDS and rounds % 4 == 3 and decided(samples))
+        return late or (rounds >= MIN_ROUNDS and rounds % 4 == 3 and decided(samples, incumbent))
 
     return sample(thunks, MAX_ROUNDS, enough, seed)
 
@@ -72,13 +72,18 @@ def _time(thunk: Callable[[], None], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def decided(samples: Samples) -> bool:
-    """Whether the leader is separated from, or tied with, each rival."""
+def decided(samples: Samples, incumbent: str) -> bool:
+    """Whether the leader is told apart from each rival by the rule of `winner`: by the margin where one is the incumbent."""
     leader = min(samples, key=lambda name: float(np.median(samples[name])))
-    return all(_settled(*interval(samples[name], samples[leader])) for name in samples if name != leader)
+    lines = {incumbent: 1 / (1 - MARGIN)} if leader != incumbent else dict.fromkeys(samples, 1 - MARGIN)
+    rivals = ((interval(samples[name], samples[leader]), lines.get(name)) for name in samples if name != leader)
+    return all(_settled(*found, line) for found, line in rivals)
 
 
-def _settled(low: float, high: float) -> bool:
+def _settled(low: float, high: float, line: float | None) -> bool:
+    """Whether an interval lies on one side of a line; without one, whether it is a tie or none."""
+    if line is not None:
+        return low > line or high < line
     return low > 1 + BAND or high < 1 - BAND or (low > 1 - BAND and high < 1 + BAND)
 
 

@@ -51,20 +51,21 @@ class Bench:
 def tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], skipped: Sequence[Entry]) -> Record:
     """Check and measure; ``skipped`` are entries of candidates that could not take part. Leaves no trace in the caller."""
     start = time.perf_counter()
-    record = bench.frame.isolated(lambda: _tune(bench, contestants, host_versions))
+    environment = _environment(bench)
+    record = bench.frame.isolated(lambda: _tune(bench, contestants, host_versions, environment))
     return replace(record, entries=(*record.entries, *skipped), seconds=time.perf_counter() - start)
 
 
-def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str]) -> Record:
+def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], environment: dict[str, str]) -> Record:
     entries, kernels = checked(bench, contestants, host_versions)
     batch = fitting(bench)
     bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
     contested = len(kernels) > 1
-    samples = race(thunks(bench, kernels, batch, bench.problem.derivatives), bench.deadline) if contested else {}
+    samples = race(thunks(bench, kernels, batch, bench.problem.derivatives), bench.deadline, bench.host.name) if contested else {}
     timed = (replace(entry, samples_us=tuple(samples.get(name, ()))) for name, entry in entries.items())
     unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
     best = winner(samples, bench.host.name) if samples else None if unbuilt else bench.host.name
-    return _record(bench, tuple(timed), best, batch)
+    return _record(bench, tuple(timed), best, batch, environment)
 
 
 def checked(
@@ -97,7 +98,7 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
         kernel = build(contestant.backend, bench.problem, bench.device, bench.frame.name)
         engine, stage = kernel.engine, "in the gate"
         evidence = verify(kernel, yardstick)
-    except Exception as error:  # a plugin may raise anything; the program goes on with the next candidate
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; the program goes on with the next candidate
         where = " ".join([stage, *getattr(error, "__notes__", ())])
         reason = f"TP180 raised {type(error).__name__} {where}{_place(error, contestant.backend)}: {error}"
         return replace(entry, outcome=Outcome.RAISED, reasons=(reason,)), None
@@ -107,7 +108,7 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
     return replace(done, build_seconds=time.perf_counter() - start), kernel if evidence.ok else None
 
 
-def _place(error: Exception, backend: Backend) -> str:
+def _place(error: BaseException, backend: Backend) -> str:
     """Where in its plugin's own code an error came from."""
     package = type(backend).__module__.partition(".")[0]
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if package in Path(frame.filename).with_suffix("").parts]
@@ -120,16 +121,21 @@ def thunks(bench: Bench, kernels: dict[str, Kernel], batch: int, order: int) -> 
     return {name: bench.frame.thunk(kernel, operands, dtype, bench.device, order) for name, kernel in kernels.items()}
 
 
-def _record(bench: Bench, entries: tuple[Entry, ...], best: str | None, batch: int) -> Record:
-    environment = bench.frame.environment(bench.device) | {"host": bench.host.name}
+def _environment(bench: Bench) -> dict[str, str]:
+    """Read before any plugin runs, as it is where the record is looked up: kernels may leave other threads behind."""
+    return bench.frame.environment(bench.device) | {"host": bench.host.name}
+
+
+def _record(bench: Bench, entries: tuple[Entry, ...], best: str | None, batch: int, environment: dict[str, str]) -> Record:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Record(bench.problem, environment, bench.host.name, entries, best, batch, 0.0, now, __version__)
 
 
 def check_alone(bench: Bench, contestant: Contestant, known: Record | None) -> tuple[Record, Entry]:
     """Gate one backend without timing it (it was forced); the evidence is added to what is known of the problem."""
+    environment = _environment(bench)
     yardstick_entry = bench.frame.isolated(
         lambda: check(bench, contestant, Yardstick(bench.problem, bench.host, bench.frame, bench.device))[0]
     )
-    record = known or _record(bench, (), None, 0)
+    record = known or _record(bench, (), None, 0, environment)
     return record.with_entry(yardstick_entry), yardstick_entry
