@@ -19,7 +19,7 @@ demo: .venv/ready
 	$(NEW) benchmarks/demo.py
 
 test: .venv/ready .venv-mace/ready lint
-	$(PARALLEL) $(NEW) -m pytest -n 2 tests --ignore tests/hosts --ignore tests/interpreted --ignore tests/jax/test_suite.py
+	$(PARALLEL) $(NEW) -m pytest -n 2 --dist worksteal tests --ignore tests/hosts --ignore tests/interpreted --ignore tests/jax/test_suite.py
 	TRITON_INTERPRET=1 $(PARALLEL) $(NEW) -m pytest -n 2 tests/interpreted
 	$(PARALLEL) $(OLD) -m pytest -n 2 $(OLD_TESTS)
 	$(PARALLEL) $(MAKE) --jobs 2 --output-sync=target --keep-going on-e3nn on-e3nn-jax on-sevenn on-mace on-nequip
@@ -42,7 +42,7 @@ lint: .venv/ready
 	$(NEW) -m pyright --pythonpath $(NEW)
 
 hosts: .venv/ready .venv-mace/ready
-	$(PARALLEL) WHOLE_SUITES=1 $(NEW) -m pytest -n 2 --dist worksteal tests/test_gate.py tests/jax/test_gate.py
+	$(PARALLEL) WHOLE_SUITES=1 $(NEW) -m pytest -n 2 --dist worksteal tests/test_gate.py tests/jax/test_gate.py tests/gaunt tests/cuequivariance
 	WHOLE_SUITES=1 TRITON_INTERPRET=1 $(PARALLEL) $(NEW) -m pytest -n 2 tests/interpreted
 	WHOLE_SUITES=1 $(PARALLEL) $(MAKE) --jobs 2 --output-sync=target --keep-going on-e3nn on-e3nn-jax on-sevenn on-mace on-nequip
 
