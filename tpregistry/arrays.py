@@ -62,7 +62,7 @@ class TorchArrays:
     def constant(self, array: np.ndarray) -> Array:
         """See `Arrays`. It outlives the call that made it, which may run in inference mode."""
         with self._torch.inference_mode(False):
-            return self._torch.as_tensor(array, dtype=self._torch.float64).to(self._dtype).to(self._device)
+            return self._torch.as_tensor(array, dtype=self._torch.float64, device="cpu").to(self._dtype).to(self._device)
 
     def index(self, positions: Sequence[int] | np.ndarray) -> Array:
         """See `Arrays`."""

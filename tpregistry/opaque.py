@@ -8,6 +8,21 @@ from typing import Any
 from tpregistry.backend import Kernel
 
 
+class Fitting:
+    """The vjp of a kernel, whose results are looked at."""
+
+    engine = "checked"
+
+    def __init__(self, kernel: Kernel, gradients: Any, operands: int) -> None:
+        self._kernel, self._gradients, self._operands = kernel, gradients, operands
+        if getattr(gradients, "vjp", None) is not None:
+            self.vjp = gradients.vjp
+
+    def __call__(self, *inputs: Any, **static: Any) -> tuple[Any, ...]:
+        """One gradient for each operand; the cotangents of outputs come after these."""
+        return fitting(self._kernel, self._gradients(*inputs, **static), inputs[: self._operands])
+
+
 def fitting(kernel: Kernel, gradients: Any, operands: Sequence[Any]) -> tuple[Any, ...]:
     """The gradients that a `vjp` gave, one for each operand and of its shape. Raises TypeError."""
     who = f"the vjp of {kernel.engine if hasattr(kernel, 'engine') else type(kernel).__name__}"

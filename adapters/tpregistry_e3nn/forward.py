@@ -43,8 +43,10 @@ HOOK = TensorProductHook()
 
 
 def bindings_of(module: Any) -> Bindings:
-    """What a module has bound; several threads may ask for it first."""
-    return module.__dict__.setdefault(SLOT, Bindings())
+    """What a module has bound; several threads may ask for it first. A copy may hold what `Bindings` leave in a pickle."""
+    if not isinstance(module.__dict__.get(SLOT, found := Bindings()), Bindings):
+        module.__dict__[SLOT] = found
+    return module.__dict__.setdefault(SLOT, found)
 
 
 def dispatch(module: Any, x: Any, y: Any, weight: Any) -> torch.Tensor:

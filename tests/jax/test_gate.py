@@ -79,6 +79,8 @@ class Wrong:
             return self.kernel(x, y, jax.lax.stop_gradient(w))
         if self.fault == "double backward":
             return _one_percent_in_second_order(self.kernel)(x, y, w)
+        if self.fault == "out as of other rules":
+            return _opaque_to_the_second_derivative(self.kernel)(x, y, w)
         if self.fault == "shape":
             return self.kernel(x, y, w)[:, :-1]
         return self.kernel(x, y, w).astype("float16").astype("float32")
@@ -100,7 +102,59 @@ def _one_percent_in_second_order(kernel):
     return function
 
 
-@pytest.mark.parametrize("fault", ["sign", "gradient of w lost", "double backward", "shape", "precision"])
+def _opaque_to_the_second_derivative(kernel):
+    """Its own rule gives the first; where out is differentiated along with that, no rule applies any more."""
+    import jax
+
+    def opaque(*operands):
+        return jax.lax.stop_gradient(kernel(*operands))
+
+    function = jax.custom_vjp(opaque)
+    function.defvjp(lambda *operands: (opaque(*operands), operands), lambda operands, g: jax.vjp(kernel, *operands)[1](g))
+    return function
+
+
+class Opaque:
+    """A kernel that JAX cannot see into, and its derivatives, each another one."""
+
+    engine = "opaque"
+
+    def __init__(self, function, order: int = 2) -> None:
+        self.function, self.order = function, order
+
+    def __call__(self, *operands):
+        import jax
+
+        return jax.lax.stop_gradient(self.function(*operands)) if self.order else self.function(*operands)
+
+    def vjp(self):
+        import jax
+
+        def gradients(*operands):
+            *inputs, g = operands if self.order == 2 else (operands[:4], operands[4:])
+            return jax.vjp(self.function, *inputs)[1](g) if self.order == 2 else jax.vjp(self.function, *inputs[0])[1](tuple(g))
+
+        return Opaque(gradients, self.order - 1)
+
+
+def test_kernels_that_bring_their_derivatives_are_right_where_a_loss_holds_energies_and_forces() -> None:
+    import jax
+    import numpy as np
+
+    from tpregistry.jax.differentiable import differentiable
+
+    host = Adapter().host(EASY, "cpu").kernel
+    kernel = Opaque(host)
+    x, y, w = (np.asarray(draw(EASY, 3, 0).values[name], np.float32) for name in "xyw")
+
+    def loss(function, x):
+        return (jax.grad(lambda y: (function(x, y, w) ** 2).sum())(y) ** 2).sum()
+
+    found, expected = (jax.grad(loss, argnums=1)(function, x) for function in (differentiable(kernel), host))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("fault", ["sign", "gradient of w lost", "double backward", "out as of other rules", "shape", "precision"])
 def test_faults_are_noticed(fault: str) -> None:
     problem = zoo("float32")["both parities"]
     host, jax_frame = Adapter().host(problem, "cpu"), frame("jax")

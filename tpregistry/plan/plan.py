@@ -108,6 +108,11 @@ class Plan:
         """Operands by name."""
         return {operand.name: operand for operand in self.inputs + self.outputs}
 
+    @cached_property
+    def multilinear(self) -> bool:
+        """Whether no term has an operand twice: then the gradient by an operand depends on the others alone."""
+        return all(len({factor.operand for factor in term.factors}) == len(term.factors) for term in self.terms)
+
     def letters(self, segment: Segment) -> str:
         """One letter per axis, samples (z) first where the operand has them."""
         return ("z" if self.operand[segment.operand].batched else "") + segment.letters

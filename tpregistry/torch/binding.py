@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,8 +17,9 @@ from tpregistry import session
 from tpregistry.decision import Decision
 from tpregistry.errors import TPError
 from tpregistry.frame import Host
-from tpregistry.problem import Problem, bucket
+from tpregistry.problem import DTYPES, Problem, bucket
 from tpregistry.settings import override, process_settings
+from tpregistry.torch.convolution import convolution
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
 from tpregistry.torch.guard import left_to_host
@@ -40,6 +42,14 @@ class Bindings:
     """What one module has bound. ``order`` is the highest order of derivatives seen so far while gradients were wanted."""
 
     __slots__ = ("bound", "grad_calls", "order", "problem")
+
+    def __deepcopy__(self, memo: Any) -> Bindings:
+        """A copy of a module binds for itself, however it was copied."""
+        return Bindings()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """In a pickle nothing of ours: a program without tpregistry reads an empty dictionary."""
+        return dict, ()
 
     def __init__(self) -> None:
         self.bound: dict[Any, tuple[Function | None, Any]] = {}
@@ -85,7 +95,7 @@ class Hook:
             return stock()
         shape, others, weights = x.shape, y.shape, w.shape
         batch = shape[0] if len(shape) == len(others) == 2 else 0
-        fits = batch and others[0] == batch and (len(weights) == 1 or weights[0] == batch)
+        fits = batch and others[0] == batch and (len(weights) == 1 or (weights[0] == batch and weights[-1]))
         if not (fits and x.dtype == y.dtype == w.dtype):
             return self._call_any_shape(module, bindings, stock, x, y, w)
         return self._run(module, bindings, batch, 0, stock, x, y, w)
@@ -154,7 +164,7 @@ class Hook:
         if 0 in lead:
             session.made.left_to_host["empty batch"] += 1
             return stock()
-        flat_x, flat_y, flat_w = (_flat(x, lead), _flat(y, lead), _flat(w, lead) if per_sample else w)
+        flat_x, flat_y, flat_w = (_flat(x, lead), _flat(y, lead), _flat(w, lead) if per_sample and w.shape[-1] else w.flatten())
         out = self.call(module, bindings, lambda: stock().reshape(lead.numel(), -1), flat_x, flat_y, flat_w)
         return out.reshape(*lead, out.shape[-1])
 
@@ -165,7 +175,9 @@ class Hook:
             problem = self._problem(module, bindings, key, x, y, w)
             device = str(x.device)
             decision = session.resolve(problem, self.host(module, problem, device), "torch", device, settings, y.shape[0])
-            return (differentiable(decision.kernel) if decision.kernel else None), decision
+            own = self.own(module)
+            own = partial(convolution, own) if problem.convolves else own
+            return (differentiable(decision.kernel, own) if decision.kernel else None), decision
         except Unreadable as reason:
             return None, _Counting(str(reason))
         except TPError:
@@ -179,6 +191,10 @@ class Hook:
     def _problem(self, module: Any, bindings: Bindings, key: Any, x: Tensor, y: Tensor, w: Tensor) -> Problem:
         if not x.device == y.device == w.device:
             raise Unreadable("operands on different devices")
+        if x.is_meta:
+            raise Unreadable("operands on meta, which have no numbers")
+        if str(x.dtype).removeprefix("torch.") not in DTYPES:
+            raise Unreadable(f"operands of {x.dtype}")
         if bindings.problem is None:
             bindings.problem = self._described(module, x.dtype)
         if isinstance(bindings.problem, str):

@@ -24,7 +24,12 @@ class Unfused:
 
     def __call__(self, x: Tensor, y: Tensor, w: Tensor, *, graph: Graph) -> Tensor:
         """x (senders, dim_in1), y (edges, dim_in2), w (edges, weight_numel) or (weight_numel,) -> out (receivers, dim_out)."""
-        return unfused(self._product, x, y, w, graph.senders, graph.receivers, graph.nodes)
+        return convolution(self._product, x, y, w, graph=graph)
+
+
+def convolution(product: Callable[..., Tensor], x: Tensor, y: Tensor, w: Tensor, *, graph: Graph) -> Tensor:
+    """Gather, product, sum, over a graph."""
+    return unfused(product, x, y, w, graph.senders, graph.receivers, graph.nodes)
 
 
 def unfused(

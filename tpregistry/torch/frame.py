@@ -180,18 +180,17 @@ def _array(value: Any) -> Array:
 
 @contextmanager
 def _restored(gpu: int) -> Iterator[None]:
-    """torch's process-wide state as it was: generators, default dtype, threads; on a GPU, where a new thread is on the first."""
-    before = torch.get_default_dtype(), torch.get_num_threads(), torch.get_rng_state()
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    """torch's process-wide default dtype and threads as they were; on a GPU, where a new thread is on the first.
+
+    Generators are not put back here: other threads of the program draw from them while a problem is tuned.
+    """
+    before = torch.get_default_dtype(), torch.get_num_threads()
     try:
         with torch.cuda.device(gpu):
             yield
     finally:
         torch.set_default_dtype(before[0])
         torch.set_num_threads(before[1])
-        torch.set_rng_state(before[2])
-        if devices is not None:
-            torch.cuda.set_rng_state_all(devices)
 
 
 def _device_model(device: str) -> str:

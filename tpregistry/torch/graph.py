@@ -30,7 +30,7 @@ class Order:
 
     def ranges(self, edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Adjoining ranges of nodes that hold about these ranges of edges, which cover all of them."""
-        bounds = torch.searchsorted(self.first, torch.tensor([begin for begin, _ in edges[1:]], dtype=torch.int64))
+        bounds = torch.searchsorted(self.first, torch.tensor([begin for begin, _ in edges[1:]], dtype=torch.int64, device="cpu"))
         return list(pairwise([0, *bounds.tolist(), len(self.first) - 1]))
 
     @cached_property

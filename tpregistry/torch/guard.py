@@ -9,6 +9,9 @@ _PLAIN = frozenset((torch.Tensor, torch.nn.Parameter))
 
 _functorch_level = torch._C._functorch.peek_interpreter_stack  # pyright: ignore[reportAttributeAccessIssue]
 _dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack  # quick; make_fx(pre_dispatch=True) is among them, and no dispatch mode then
+_has_key = torch._C._dispatch_tls_is_dispatch_key_included
+_PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # pyright: ignore[reportAttributeAccessIssue]
 _tracing = torch._C._get_tracing_state
 _autocast = torch._C._is_any_autocast_enabled
 
@@ -22,7 +25,7 @@ def left_to_host(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> str | Non
         return "functorch transform"
     if forward_ad._current_level >= 0:
         return "forward-mode AD"
-    if _dispatch_modes() or _tracing() is not None:
+    if _dispatch_modes() or _tracing() is not None or (_function_modes() and _has_key(_PRE_DISPATCH)):
         return "tracing"
     if _autocast():
         return "autocast"

@@ -17,7 +17,7 @@ _own = threading.local()
 
 def empty(rows: int, columns: int, dtype: torch.dtype) -> torch.Tensor:
     """Fresh memory; the system is asked for huge pages where it is large."""
-    tensor = torch.empty((rows, columns), dtype=dtype)
+    tensor = torch.empty((rows, columns), dtype=dtype, device="cpu")  # whatever the default device
     if tensor.nbytes >= LARGE_BYTES and _advise() is not None:
         page = mmap.PAGESIZE
         start = -(-tensor.data_ptr() // page) * page
@@ -38,5 +38,5 @@ def _advise() -> Any:
 def scratch(size: int) -> int:
     """The address of this thread's scratch memory, at least ``size`` bytes."""
     if getattr(_own, "size", -1) < size:
-        _own.tensor, _own.size = torch.empty(size, dtype=torch.uint8), size
+        _own.tensor, _own.size = torch.empty(size, dtype=torch.uint8, device="cpu"), size
     return _own.tensor.data_ptr()

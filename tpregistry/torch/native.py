@@ -100,7 +100,7 @@ class CompiledPlan:
         """Fresh memory; for an operand that all samples share, zeros for each part of the batch."""
         if operand.batched:
             return empty(rows, operand.size, self.dtype)
-        return torch.zeros((count, operand.size), dtype=self.dtype)
+        return torch.zeros((count, operand.size), dtype=self.dtype, device="cpu")
 
     def _run(self, inputs: list[Tensor], outputs: list[Tensor], ranges: list[pool.Part], order: Sequence[int] = ()) -> None:
         size = self.written.scratch * self.dtype.itemsize

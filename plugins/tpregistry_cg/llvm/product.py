@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from tpregistry.arrays import arrays_of
+from tpregistry.arrays import Arrays, arrays_of
 from tpregistry.backend import Kernel
 from tpregistry.plan import plan_tensor_product
 from tpregistry.plan.channelwise import channelwise
@@ -17,7 +17,8 @@ from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.native import Forward, Tensor
 from tpregistry_cg.llvm.emitter import WRITER
 from tpregistry_cg.llvm.scaling import ScalingKernel
-from tpregistry_cg.mixed import Mixed
+from tpregistry_cg.mixed import Mixed, scaling
+from tpregistry_cg.plain import Plain
 
 
 def build(problem: Problem) -> Kernel:
@@ -28,11 +29,12 @@ def build(problem: Problem) -> Kernel:
     forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype), WRITER)
     if split.whole:
         return forward
-    scalings = [_scaling(part) for part in split.scalings]
+    inner = differentiable(forward, Plain(split.inner, "cpu"))
     arrays = arrays_of("torch", problem.dtype, "cpu")
-    return Mixed(split, problem.irreps_out.dim, arrays, forward, differentiable(forward), scalings)
+    scalings = [_scaling(arrays, part) for part in split.scalings]
+    return Mixed(split, problem.irreps_out.dim, arrays, forward, inner, scalings)
 
 
-def _scaling(part: Scaling) -> Callable[..., Tensor]:
-    function = differentiable(ScalingKernel(part.plan(), part.copies))
+def _scaling(arrays: Arrays, part: Scaling) -> Callable[..., Tensor]:
+    function = differentiable(ScalingKernel(part.plan(), part.copies), lambda *operands: (scaling(arrays, part, *operands),))
     return lambda vectors, scalars, weights: function(vectors, scalars, weights)[0]

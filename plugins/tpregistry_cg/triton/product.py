@@ -15,6 +15,7 @@ from tpregistry.torch.convolution import Unfused
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
 from tpregistry_cg.mixed import Mixed, scaling
+from tpregistry_cg.plain import Plain
 from tpregistry_cg.triton.form import Form
 from tpregistry_cg.triton.kernel import Tensor, TritonPlan
 
@@ -27,9 +28,10 @@ def build(problem: Problem, device: str, form: Form) -> Kernel:
     forward = Forward(plan_tensor_product(split.inner), getattr(torch, problem.dtype), form)
     if split.whole:
         return forward
+    inner = differentiable(forward, Plain(split.inner, device))
     arrays = arrays_of("torch", problem.dtype, device)
     scalings = [partial(scaling, arrays, part) for part in split.scalings]
-    return Mixed(split, problem.irreps_out.dim, arrays, forward, differentiable(forward), scalings)
+    return Mixed(split, problem.irreps_out.dim, arrays, forward, inner, scalings)
 
 
 class Forward(TritonPlan):
