@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
@@ -85,3 +86,39 @@ def test_forward_only_problems_are_checked_without_gradients() -> None:
     evidence = verify(CgHoist().build(problem, "cpu"), yardstick(problem))
     assert evidence.ok
     assert not any(" d" in check.name for check in evidence.checks)
+
+
+class Remembers:
+    """Weights are packed once for each tensor, whatever it holds later."""
+
+    engine = "packs"
+
+    def __init__(self, kernel) -> None:
+        self.kernel, self.packed = kernel, {}
+
+    def __call__(self, x, y, w):
+        kept, packed = self.packed.setdefault(id(w), (w, w.detach().clone()))
+        return self.kernel(x, y, packed + (kept - kept.detach()))
+
+
+class Frozen:
+    """Its gradient by y is wrong where the weights ask for none."""
+
+    engine = "frozen"
+
+    def __init__(self, kernel) -> None:
+        self.kernel = kernel
+
+    def __call__(self, x, y, w):
+        doubled = y if w.requires_grad or not torch.is_grad_enabled() else 2 * y - y.detach()
+        return self.kernel(x, doubled, w)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Remembers, "does not see that w was changed in place"), (Frozen, "gives another gradient by y where x and y alone ask")],
+)
+def test_kernels_are_used_as_programs_use_them(kind, words: str) -> None:
+    problem = zoo("float32")["mode uvu, per-sample weights"]
+    evidence = verify(kind(CgHoist().build(problem, "cpu")), yardstick(problem))
+    assert any(words in failure for failure in evidence.failures), evidence.failures

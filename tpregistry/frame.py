@@ -66,6 +66,10 @@ class Frame(Protocol):
         """Evaluate a kernel and its derivatives up to ``order``."""
         ...
 
+    def usage_faults(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> tuple[str, ...]:
+        """What a kernel does wrong when it is called as programs call it, beyond single evaluations."""
+        ...
+
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
         """One call, with derivatives as the order asks, waiting for the device: what the tuner times."""
         ...

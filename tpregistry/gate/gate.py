@@ -96,6 +96,12 @@ class Yardstick:
         """How far the host at the problem's dtype is from its float64, by case and quantity."""
         return {case.name: self.errors(case, self._of_host(self._host, case)) for case in self._own_cases}
 
+    def usage_faults(self, kernel: Kernel) -> list[str]:
+        """What a kernel does wrong on the main case when it is called as programs call it."""
+        main = self.cases[0]
+        said = self.frame.usage_faults(kernel, main.operands, self.problem.dtype, self.device, main.order)
+        return [f"{main.name}: {fault}" for fault in said]
+
     def _of_host(self, kernel: Kernel, case: Case, dtype: str | None = None) -> dict[str, Array]:
         """The host on a case, always at the batch of the main one: what it gives for a sample depends on no other."""
         whole = replace(case, operands=filled(self.problem, case.operands))
@@ -164,7 +170,9 @@ def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
         checks += [_check(yardstick, case, quantity, error, observed.values) for quantity, error in errors.items()]
         if case.name in ("rotated", "inverted"):
             checks.append(_equivariance(yardstick, case, seen))
-        if not all(check.ok for check in checks):
+        if all(check.ok for check in checks) and case is yardstick.cases[0]:
+            faults += yardstick.usage_faults(kernel)
+        if faults or not all(check.ok for check in checks):
             break
     repeatable = all(np.array_equal(seen["main"][q], value) for q, value in seen.get("repeated", {}).items())
     if yardstick.problem.deterministic and not repeatable:

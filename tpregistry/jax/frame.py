@@ -65,6 +65,10 @@ class JaxFrame:
         faults += [f"changes its input {name}" for name in arrays if not np.array_equal(np.array(arrays[name]), before[name])]
         return Observed({name: np.asarray(value, np.float64) for name, value in kept.items()}, tuple(faults))
 
+    def usage_faults(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> tuple[str, ...]:
+        """None: arrays do not change, and what is differentiated is what was traced."""
+        return ()
+
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
         """Forward; forward and backward; or the pattern of training on forces (dy, or dx without a y, then all gradients)."""
         arrays = _arrays(operands, dtype, device)

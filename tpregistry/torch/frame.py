@@ -15,6 +15,7 @@ from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Observed, Operands
 from tpregistry.isolation import isolated
 from tpregistry.processes import launched
+from tpregistry.torch import usage
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
 
@@ -66,6 +67,11 @@ class TorchFrame:
         faults += [f"changes its input {name}" for name in tensors if not torch.equal(tensors[name].detach(), before[name])]
         faults += _output_faults(values["out"], tensors)
         return Observed({name: _array(value) for name, value in values.items()}, tuple(faults))
+
+    def usage_faults(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> tuple[str, ...]:
+        """Operands that change in place, and gradients of some of them alone: see `usage`."""
+        tensors = _tensors(operands, dtype, device, requires_grad=False)
+        return tuple(usage.faults(_function(kernel, operands, device), tensors, order))
 
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
         """Forward; forward and backward; or training on forces (dy with a graph, or dx without a y, then all gradients)."""
