@@ -6,16 +6,26 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 import tpregistry
+from tpregistry import isolation
 from tpregistry.isolation import isolated, kept
 from tpregistry.settings import current
 
 
-def test_an_interrupt_ends_the_work_before_the_caller_goes_on() -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_ends_the_work_before_the_caller_goes_on(interruptible: None) -> None:
     ended = []
 
     def work() -> None:
@@ -49,7 +59,8 @@ def drawn() -> tuple[float, float]:
         return draws()
 
 
-def test_generators_are_put_back_where_nobody_else_draws() -> None:
+def test_generators_are_put_back_where_nobody_else_draws(monkeypatch) -> None:
+    monkeypatch.setattr(isolation, "_alone", lambda: True)  # other tests leave threads behind
     assert isolated(drawn, contextlib.nullcontext) == draws()
 
 

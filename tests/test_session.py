@@ -13,7 +13,7 @@ from e3nn import o3
 import tpregistry
 from tests.conftest import forget
 from tests.plugins import FACE, RIGHT, distribution
-from tpregistry import discovery, session
+from tpregistry import discovery, isolation, session
 from tpregistry.cli import explanation
 from tpregistry.errors import NotTuned, SettingError, UnknownBackend, Unsupported
 from tpregistry.settings import current
@@ -125,6 +125,7 @@ RECKLESS = """
 def test_a_build_changes_nothing_of_the_program(tmp_path, monkeypatch, capsys) -> None:
     """Not even where the record is kept: the next process finds it under the same threads."""
     monkeypatch.syspath_prepend(str(distribution(tmp_path, None, 'print("hello"); return Verdict()', RECKLESS + RIGHT)))
+    monkeypatch.setattr(isolation, "_alone", lambda: True)  # other tests leave threads behind
     forget()
     before = state()
     with tpregistry.use("auto"):

@@ -66,7 +66,7 @@ def test_every_outcome_with_its_reasons(tp, tmp_path, plugins):
         "mode u<vw": "ok",
     }
     assert found["mode uvw"]["reasons"] == ["TP180 raised MemoryError while it was built (moody.py:21): too big"]
-    assert found["mode uuw"]["reasons"][0].startswith("TP180 raised AttributeError while it was built")
+    assert found["mode uuw"]["reasons"][0].startswith("TP180 raised TypeError while it was built")
     assert found["mode uvuv"]["reasons"] == ["TP181 moody.supports raised OSError: no answer"]
     assert found["mode uuu"]["reasons"][0].startswith("TP190 wrong: ")
     assert found["mode uuu"]["worst"] > 1 > found["mode uvu"]["worst"]

@@ -72,7 +72,10 @@ class Product(torch.nn.Module):
         return _HOOK.own(self)(*rows, w).reshape(*lead, self.problem.irreps_out.dim)
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_bindings": Bindings()}
+        return super().__getstate__() | {"_bindings": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state | {"_bindings": Bindings()})
 
     def extra_repr(self) -> str:
         """The problem."""
