@@ -11,10 +11,12 @@ from tpregistry.native import Machine, compiler
 from tpregistry.native.lanes import chunks, load_components, store_components
 from tpregistry.native.text import Text
 from tpregistry.plan import plan_tensor_product
+from tpregistry.plan.channelwise import channelwise
 from tpregistry.plan.schedule import NotScheduled, schedule
 from tpregistry.problem import Mode, Problem
-from tpregistry.testing import real_problems
+from tpregistry.testing import real_problems, zoo
 from tpregistry_cg.llvm.emitter import write
+from tpregistry_cg.llvm.nodes import pieces
 
 ALL_PARITIES = "64x0e+64x0o+64x1e+64x1o+64x2e+64x2o+64x3e+64x3o"
 
@@ -68,6 +70,22 @@ def test_terms_that_mix_channels_are_not_scheduled() -> None:
 def test_the_same_plan_is_written_the_same() -> None:
     one, two = (write(plan_tensor_product(real_problems()["nequip L inner"]), Machine("float", 16)) for _ in range(2))
     assert one == two
+
+
+def at_nodes(problem: Problem, operand: str) -> list[tuple[int, int, int]]:
+    """Start, copies and components of the pieces that lie apart while a node's edges go by."""
+    plan = plan_tensor_product(channelwise(problem.convolution(16)).inner)
+    return [(piece.start, piece.lanes, piece.size) for piece in pieces(schedule(plan), operand)]
+
+
+def test_what_is_summed_at_a_node_lies_component_by_component() -> None:
+    sums = at_nodes(real_problems()["mace layer 1"], "out")
+    assert sums == [(0, 128, 1), (128, 128, 3), (512, 128, 5), (1152, 128, 7)]
+
+
+def test_rows_that_blocks_see_in_two_ways_stay_as_they_are() -> None:
+    """Of x, one path takes four vectors as lanes, another takes them one by one."""
+    assert at_nodes(zoo("float32")["mixed modes, some without weights"], "x") == []
 
 
 @pytest.mark.parametrize(

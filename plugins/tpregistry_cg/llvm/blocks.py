@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tpregistry.native.lanes import chunks, load_components, store_components
+from tpregistry.native.lanes import chunks
 from tpregistry.plan.schedule import Block
+from tpregistry_cg.llvm.apart import Apart
 from tpregistry_cg.llvm.pieces import Lanes, Sums
 from tpregistry_cg.sweep import Sweep
 
@@ -25,65 +27,45 @@ class Group:
         self.add_to = self._laid_out(lambda use: use.target == "a")
         self.started: set[str] = set()
 
-    def _laid_out(self, wanted: Callable) -> dict[str, str]:
+    def _laid_out(self, wanted: Callable) -> dict[str, Apart]:
         users: dict[str, int] = {}
         for block in self.blocks:
-            for operand in {use.a for use in block.uses if wanted(use)}:
+            for operand in {use.a for use in block.uses if wanted(use)} - self.sample.apart:
                 users[operand] = users.get(operand, 0) + block.loops
         if self.place.size == 1:
             return {}
-        return {operand: self._scratch(self.place.length) for operand in sorted(users) if users[operand] > 1}
+        return {operand: self._scratch() for operand in sorted(users) if users[operand] > 1}
 
-    def _scratch(self, count: int) -> str:
-        return self.text.at("%scratch", str(self.sample.scratch.take(count)))
+    def _scratch(self) -> Apart:
+        address = self.text.at("%scratch", str(self.sample.scratch.take(self.place.length)))
+        return Apart(self.text, address, self.lanes, self.place.size)
 
     def emit(self) -> None:
         """Lay out, run the blocks, put gradients back."""
-        for operand, address in self.read_from.items():
-            self._move(operand, lambda c, width, row, address=address: self._lay_out(row, address, c, width))
+        for operand, piece in self.read_from.items():
+            self._move(operand, piece.take)
         for block in self.blocks:
             turn = Turn(self, block)
             self.text.loop("0", str(block.loops), 1, turn.emit)
-        for operand, address in self.add_to.items():
-            add = self.sample.begin(operand, self.place, 1)
-            self._move(operand, lambda c, width, row, address=address, add=add: self._put_back(row, address, c, width, add))
+        for operand, piece in self.add_to.items():
+            self._move(operand, partial(piece.put_back, add=self.sample.begin(operand, self.place, 1)))
 
-    def _move(self, operand: str, body: Callable[[str, int, str], None]) -> None:
+    def _move(self, operand: str, move: Callable[[str, str, int], None]) -> None:
         for first, stop, width in chunks(self.lanes, self.sample.widest):
 
             def turn(c: str, _: list[str], width: int = width) -> list[str]:
                 place = self.text.index(c, self.place.lane, self.place.start)
-                body(c, width, self.text.at(self.sample.rows[operand], place))
+                move(self.text.at(self.sample.rows[operand], place), c, width)
                 return []
 
             self.text.loop(str(first), str(stop), width, turn)
-
-    def _lay_out(self, row: str, address: str, c: str, width: int) -> None:
-        for i, component in enumerate(load_components(self.text, row, self.place.size, width)):
-            self.text.store(self._component(address, i, c), component, width)
-
-    def _put_back(self, row: str, address: str, c: str, width: int, add: bool) -> None:
-        store_components(self.text, row, self.components(address, c, width), width, add)
-
-    def _component(self, address: str, i: int, c: str) -> str:
-        return self.text.at(address, self.text.index(c, 1, i * self.lanes))
-
-    def components(self, address: str, c: str, width: int) -> list[str]:
-        """Lanes from c on of a piece that is laid out."""
-        return [self.text.load(self._component(address, i, c), width) for i in range(self.place.size)]
-
-    def add_components(self, operand: str, c: str, width: int, values: list[str], add: bool) -> None:
-        """Add to, or begin, a gradient that is laid out."""
-        for i, value in enumerate(values):
-            place = self._component(self.add_to[operand], i, c)
-            self.text.store(place, self.text.add(self.text.load(place, width), value, width) if add else value, width)
 
     def begin(self, operand: str, pieces: int) -> bool:
         """See `Sample.begin`, for a gradient that is laid out."""
         fresh = operand not in self.started
         self.started.add(operand)
         if fresh and pieces > 1:
-            self.sample.clear(self.add_to[operand], self.place.length)
+            self.sample.clear(self.add_to[operand].address, self.place.length)
         return not fresh or pieces > 1
 
 

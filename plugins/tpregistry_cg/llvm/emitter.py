@@ -1,9 +1,4 @@
-"""A schedule as one LLVM function over a range of samples.
-
-Where operands lie at the nodes of a graph the range is of nodes: those that own the outputs (`owner`). Each is given its edges
-in turn, so that what is summed stays in the nearest cache and no two threads write to one place. Three more addresses follow
-those of the operands: where the edges of each owner begin, the edges in that order, and the node at the other end of each.
-"""
+"""A schedule as one LLVM function over a range of samples, or of nodes with their edges (`Node`)."""
 
 from __future__ import annotations
 
@@ -15,6 +10,7 @@ from tpregistry.plan import Plan
 from tpregistry.plan.orders import ORDER, owner
 from tpregistry.plan.schedule import Block, Place, Schedule, schedule, written
 from tpregistry_cg.llvm.blocks import Group
+from tpregistry_cg.llvm.nodes import Node
 
 
 def write(plan: Plan, machine: Machine) -> Written:
@@ -54,32 +50,23 @@ class Sample:
         self.rows: dict[str, str] = {}
         self.started: set[tuple[str, int]] = set()
         self.lane_sums: dict[tuple[str, int], int] = {}
+        self.node = Node(self)
+        self.apart = set(self.node.pieces)
 
     def function(self) -> str:
         """The whole module."""
-        self.text.loop("%begin", "%end", 1, self._node if self.owner else self._sample)
+        self.text.loop("%begin", "%end", 1, self.node.emit if self.owner else self.emit)
         return module(self.text, len(self.operands), ORDER if self.owner else ())
 
-    def _node(self, node: str, _: list[str]) -> list[str]:
-        self._move_to(self.owner, node)
-        for operand in self.schedule.plan.outputs:
-            if operand.site:
-                self.clear(self.rows[operand.name], operand.size)
-        begin, end = (self.text.load_index("%first", place, self.index) for place in (node, self.text.index(node, 1, 1)))
-        self.text.loop(begin, end, 1, self._edge)
-        return []
-
-    def _edge(self, place: str, _: list[str]) -> list[str]:
-        self._move_to({"sender": "receiver", "receiver": "sender"}[self.owner], self.text.load_index("%other", place, self.index))
-        return self._sample(self.text.load_index("%edges", place, self.index), [])
-
-    def _move_to(self, site: str, row: str) -> None:
+    def move_to(self, site: str, row: str) -> None:
+        """Find the rows of what lies at a site; those of a sample itself have none."""
         for n, operand in enumerate(self.operands):
             if operand.site == site:
                 self.rows[operand.name] = self.text.at(f"%p{n}", self.text.let(f"mul nsw i64 {row}, %s{n}"))
 
-    def _sample(self, sample: str, _: list[str]) -> list[str]:
-        self._move_to("", sample)
+    def emit(self, sample: str, _: list[str]) -> list[str]:
+        """Every group, for one sample."""
+        self.move_to("", sample)
         self._fill_gaps()
         for block in (block for group in self.schedule.groups for block in group if block.hoisted):
             self._start_lane_sums(block)

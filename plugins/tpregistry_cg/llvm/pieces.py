@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tpregistry.native.lanes import load_components, load_strided, store_components, store_strided
+from tpregistry.plan.schedule import Place
+from tpregistry_cg.llvm.apart import Apart
 from tpregistry_cg.sweep import Pair
 
 if TYPE_CHECKING:
@@ -66,15 +68,23 @@ class Lanes:
 
     def _address(self, role: str, operand: str) -> str:
         place = self.block.place(role)
-        index = self.text.index(self.c, place.lane, place.start)
+        return self._of_copy(place, operand, self.text.index(self.c, place.lane, place.start))
+
+    def _of_copy(self, place: Place, operand: str, index: str) -> str:
         if place.loop and self.block.loops > 1:
             index = self.text.sum_index(self.text.index(self.turn.s, place.loop), index)
         return self.text.at(self.sample.rows[operand], index)
 
+    def _apart(self, role: str, operand: str) -> Apart:
+        place = self.block.place(role)
+        return Apart(self.text, self._of_copy(place, operand, str(place.start)), self.block.lanes, place.size)
+
     def read(self, role: str, operand: str) -> list[str]:
         """See `Pieces.read`."""
         if role == "a" and operand in self.turn.group.read_from:
-            return self.turn.group.components(self.turn.group.read_from[operand], self.c, self.width)
+            return self.turn.group.read_from[operand].load(self.c, self.width)
+        if operand in self.sample.apart:
+            return self._apart(role, operand).load(self.c, self.width)
         address = self._address(role, operand)
         place = self.block.place(role)
         if role == "w":
@@ -101,7 +111,9 @@ class Lanes:
         """See `Pieces.write`."""
         add = self.turn.adds[operand]
         if role == "a" and operand in self.turn.group.add_to:
-            self.turn.group.add_components(operand, self.c, self.width, components, add)
+            self.turn.group.add_to[operand].store(self.c, self.width, components, add)
+        elif operand in self.sample.apart:
+            self._apart(role, operand).store(self.c, self.width, components, add)
         elif role == "w":
             stride = self.block.place("w").lane
             store_strided(self.text, self._address(role, operand), stride, components[0], self.width, add)
