@@ -138,6 +138,14 @@ _MEANINGS = (
         "Report it to those who wrote the backend; until then '!NAME' in TP_PLUGINS keeps it from being imported.",
     ),
     Meaning(
+        "TP182",
+        "ended a process",
+        "While this backend, in these versions, was built or called for the gate, a fatal error (a segmentation fault, an abort) "
+        "ended the process. It is left out until it is updated.",
+        "The file that the message names holds the stacks: report it to those who wrote the backend. Delete it, or run `tpregistry "
+        "cache clear --records`, to have the backend tried again.",
+    ),
+    Meaning(
         "TP190",
         "failed the gate",
         "Its numbers on this very problem are further from the float64 of your model's own code than is allowed, or it changes or "

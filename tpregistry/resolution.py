@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from tpregistry import discovery
 from tpregistry.backend import Kernel, Reason
 from tpregistry.building import build
+from tpregistry.crashes import CRASHED, Crashes
 from tpregistry.decision import Decision
 from tpregistry.errors import NotTuned, Unsupported
 from tpregistry.frame import Frame, Host
@@ -41,8 +43,10 @@ class Resolution:
         self.environment = self.frame.environment(self.device) | {"host": self.host.name}  # before any plugin can change it
         self.plugins = discovery.backends(self.settings)
         discovery.check_request(self.settings.backend, self.plugins)
-        self.candidates = examine(self.problem, self.plugins, self.frame.name, self.device, self.host.name)
         self.store = open_store(self.settings.cache_dir)
+        self.crashes = Crashes(self.store.root, self.environment)
+        examined = examine(self.problem, self.plugins, self.frame.name, self.device, self.host.name)
+        self.candidates = tuple(self.crashes.leave_out(candidate) for candidate in examined)
         self.record = self.store.get(self.environment, self.problem)
         self.notes: list[str] = []
         self._measured = False
@@ -71,6 +75,7 @@ class Resolution:
             self.notes += self._unbuilt(self.record)
         elif choice.source is Source.HEURISTIC and not self.frame.may_measure():
             self.notes.append(UNMEASURED)
+        self.notes += self._crashed()
         for name in choice.order:
             decision = self._try(name, choice)
             if decision is not None:
@@ -118,6 +123,12 @@ class Resolution:
         some = "1 candidate" if left == 1 else f"{left} candidates"
         return [f"{some} not built within TP_BUDGET: run `tpregistry autotune`"] if left else []
 
+    def _crashed(self) -> list[str]:
+        """Those that ended a process, where any may be taken; where some are named, what speaks against these is said anyway."""
+        asked, excluded = self.settings.backend.auto, self.settings.backend.excluded
+        able = [c for c in self.candidates if asked and not any(c.answers_to(name) for name in excluded)]
+        return [f"{c.name}: {reason}" for c in able for reason in c.reasons if reason.code == CRASHED]
+
     def _keep(self, record: Record) -> None:
         """Use a record from now on; one that cannot be written, whatever plugins put into it, is no reason to lose it."""
         self.record = record
@@ -129,7 +140,10 @@ class Resolution:
 
     def _bench(self, show: Callable[[str], None]) -> Bench:
         deadline = time.perf_counter() + self.settings.budget
-        return Bench(self.problem, self.host, self.frame, self.device, deadline, self.batch, show)
+        return Bench(self.problem, self.host, self.frame, self.device, deadline, self.batch, show, self._watch)
+
+    def _watch(self, contestant: Contestant) -> AbstractContextManager[None]:
+        return self.crashes.watch(contestant.name, contestant.versions, str(self.problem))
 
     def contestant(self, name: str) -> Contestant:
         """An able backend, as the tuner takes it."""

@@ -96,8 +96,8 @@ def remove_records(digest: Digests, json: JsonFlag = False) -> None:
 def clear(yes: YesFlag = False, records: RecordsFlag = False, code: CodeFlag = False, json: JsonFlag = False) -> None:
     """Remove all records and all compiled code, or with --records or --code only those. Asks on a terminal.
 
-    What writers that were killed have left goes too, from an hour of age on. Files that are not ours, or not whole, stay
-    where they are.
+    What writers that were killed have left goes too, from an hour of age on, and with the records what backends that ended
+    a process have left, so that they are tried again. Files that are not ours, or not whole, stay where they are.
 
     \b
     Exit codes:

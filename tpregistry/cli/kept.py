@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tpregistry.crashes import crash_files
 from tpregistry.errors import TPError
 from tpregistry.settings import current
 from tpregistry.store import Record, Store, open_store
@@ -69,14 +70,14 @@ class Kept(NamedTuple):
     records: list[Path]
     code: list[Path]
     leftovers: list[Path]
-    """Of writers that were killed."""
+    """Of writers that were killed, and of backends that ended a process."""
 
 
 def chosen(*, records: bool, code: bool) -> Kept:
-    """All records, all code, or both, with what killed writers have left beside them."""
+    """All records, all code, or both, with what killed writers have left beside them; crashes go with records."""
     root, parts = store().root, [part for part, wanted in ((VERSION, records), (CODE, code)) if wanted]
     found = list(store().files()) if records else [], code_files(root) if code else []
-    return Kept(*found, leftover_files(root, *parts))
+    return Kept(*found, leftover_files(root, *parts) + (crash_files(root) if records else []))
 
 
 def measured(files: Kept) -> dict[str, int]:

@@ -35,11 +35,12 @@ def write_whole(path: Path, data: bytes) -> None:
 def leftovers(folder: Path) -> list[Path]:
     """What writers that were killed have left in a folder; one younger than an hour may still be at work."""
     temporary = (path for path in folder.glob(".*.tmp") if re.fullmatch(r"\.[a-z0-9_]{8,16}\.tmp", path.name))
-    return [path for path in sorted(temporary) if _age(path) > HOUR]
+    return [path for path in sorted(temporary) if aged(path)]
 
 
-def _age(path: Path) -> float:
+def aged(path: Path) -> bool:
+    """Whether a file has lain there for more than an hour."""
     try:
-        return time.time() - path.stat().st_mtime
-    except OSError:  # its writer has just renamed it
-        return 0.0
+        return time.time() - path.stat().st_mtime > HOUR
+    except OSError:  # its writer has just renamed or removed it
+        return False

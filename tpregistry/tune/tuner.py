@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ class Bench:
     """Where and how a problem is checked and measured: on ``batch`` samples, those of the call that asks for it.
 
     The bucket's own size would not do: on a CPU, results beyond the allocator's limits cost page faults, and ratios change.
+    ``watch`` is entered while a contestant is checked.
     """
 
     problem: Problem
@@ -46,6 +48,7 @@ class Bench:
     deadline: float
     batch: int
     progress: Progress = lambda message: None
+    watch: Callable[[Contestant], AbstractContextManager[None]] = lambda contestant: nullcontext()
 
 
 def tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], skipped: Sequence[Entry]) -> Record:
@@ -93,6 +96,11 @@ def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[E
     entry = Entry(contestant.name, Outcome.NOT_BUILT, contestant.versions)
     if time.perf_counter() + contestant.build_seconds > bench.deadline:
         return replace(entry, reasons=("TP170 not built within TP_BUDGET: run `tpregistry autotune`",)), None
+    with bench.watch(contestant):
+        return _check(bench, contestant, yardstick, entry)
+
+
+def _check(bench: Bench, contestant: Contestant, yardstick: Yardstick, entry: Entry) -> tuple[Entry, Kernel | None]:
     start, stage = time.perf_counter(), "while it was built"
     try:
         kernel = build(contestant.backend, bench.problem, bench.device, bench.frame.name)
