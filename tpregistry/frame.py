@@ -74,6 +74,10 @@ class Frame(Protocol):
         """One call, with derivatives as the order asks, waiting for the device: what the tuner times."""
         ...
 
+    def orders(self, asked: int) -> tuple[int, ...]:
+        """Orders of derivatives that a program may ask of the kernel of a problem with ``asked`` derivatives."""
+        ...
+
     def free_bytes(self, device: str) -> int:
         """Memory that is free on the device."""
         ...

@@ -126,6 +126,13 @@ _MEANINGS = (
         "Run `tpregistry autotune` once, or raise TP_BUDGET.",
     ),
     Meaning(
+        "TP171",
+        "slower than the host in part",
+        "It was the fastest with gradients, but slower than your own code without them. In JAX a call is decided while it is "
+        "traced, before anyone knows whether gradients are taken, so it must not be slower in either.",
+        "Nothing to mend: the next is taken. Where your program always takes gradients, name the backend in TP_BACKEND.",
+    ),
+    Meaning(
         "TP180",
         "raised an error",
         "The backend said that it can do the problem, and then raised while it was built or called.",

@@ -88,6 +88,10 @@ class TorchFrame:
 
         return once
 
+    def orders(self, asked: int) -> tuple[int, ...]:
+        """One: every call says what it wants gradients of, and each order is a problem of its own."""
+        return (asked,)
+
     def free_bytes(self, device: str) -> int:
         """Free device memory; on a CPU what the system calls available."""
         if torch.device(device).type == "cuda":

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 from tpregistry import __version__
 from tpregistry.backend import Backend, Kernel
@@ -18,7 +19,7 @@ from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw, fitting_batch
 from tpregistry.problem import Problem
 from tpregistry.store.record import Entry, Outcome, Record
-from tpregistry.tune.race import race, winner
+from tpregistry.tune.race import BAND, Samples, race, winner
 
 Progress = Callable[[str], None]
 
@@ -65,10 +66,34 @@ def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[s
     bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
     contested = len(kernels) > 1
     samples = race(thunks(bench, kernels, batch, bench.problem.derivatives), bench.deadline, bench.host.name) if contested else {}
-    timed = (replace(entry, samples_us=tuple(samples.get(name, ()))) for name, entry in entries.items())
     unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
-    best = winner(samples, bench.host.name) if samples else None if unbuilt else bench.host.name
+    best, slower = best_of(bench, kernels, samples, batch) if samples else (None if unbuilt else bench.host.name, {})
+    timed = (replace(e, samples_us=tuple(samples.get(n, ())), reasons=e.reasons + slower.get(n, ())) for n, e in entries.items())
     return _record(bench, tuple(timed), best, batch, environment)
+
+
+def best_of(bench: Bench, kernels: dict[str, Kernel], samples: Samples, batch: int) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """The winner, if it is not slower than the host in what the program may ask of it as well; else the next, and why not.
+
+    A kernel may win with gradients and lose without.
+    """
+    left, slower = dict(samples), {}
+    while (best := winner(left, bench.host.name)) != bench.host.name:
+        reasons = tuple(_slower(bench, kernels, best, batch, order) for order in bench.frame.orders(bench.problem.derivatives))
+        slower[best] = tuple(filter(None, reasons))
+        if not slower[best]:
+            break
+        del left[best]
+    return best, slower
+
+
+def _slower(bench: Bench, kernels: dict[str, Kernel], name: str, batch: int, order: int) -> str:
+    if order == bench.problem.derivatives:
+        return ""  # what it has just won
+    two = {each: kernels[each] for each in (bench.host.name, name)}
+    samples = race(thunks(bench, two, batch, order), bench.deadline, bench.host.name)
+    ratio = median(host / ours for host, ours in zip(samples[bench.host.name], samples[name], strict=True))
+    return f"TP171 {ratio:.2f} times the host with derivatives of order {order}" if ratio < 1 - BAND else ""
 
 
 def checked(
