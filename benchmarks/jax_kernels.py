@@ -238,11 +238,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a product's name")
     parser.add_argument("--without", nargs="*", default=[], help="backends to leave out")
     parser.add_argument("--first-calls", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--name", default="jax", help="of the result file")
     parser.add_argument("--results", type=Path, default=HERE / "results")
     arguments = parser.parse_args()
     if arguments.first_calls is not None:
         print(json.dumps(first_calls(arguments.first_calls, arguments)))
         return
+    arguments.results.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for name, problem, host in products(arguments.only):
         found = contestants(problem, host, arguments.without)
@@ -257,7 +259,7 @@ def main() -> None:
     machine = {"cpu": cpu_model(), "cores": cores()}
     data = {"machine": machine, "versions": versions, "summary": summary(rows), "dispatch_ms": dispatches}
     data["rows"] = [asdict(row) for row in rows]
-    (arguments.results / "jax.json").write_text(json.dumps(data, indent=1) + "\n")
+    (arguments.results / f"{arguments.name}.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
 if __name__ == "__main__":
