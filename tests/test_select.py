@@ -88,5 +88,11 @@ def test_a_new_version_of_the_winner_or_the_host_voids_a_record_and_so_does_a_ne
     assert source(DENSE, HOIST, replace(HOST, versions=newer)) is Source.TUNED
 
 
+def test_one_that_is_slower_in_part_does_not_follow_a_winner_that_is_excluded() -> None:
+    refused = TUNED.with_entry(replace(TUNED.entry("cg-dense") or TUNED.entries[0], reasons=("TP171 0.50 times the host",)))
+    assert choose("auto,!cg-hoist", TUNED) == Choice(("cg-dense", "e3nn"), Source.RECORD)
+    assert choose("auto,!cg-hoist", refused).order[0] == "e3nn"
+
+
 def test_a_record_without_a_winner_is_a_miss() -> None:
     assert choose("auto", record(None, e3nn=9.0)).measure

@@ -74,8 +74,8 @@ class Frame(Protocol):
         """One call, with derivatives as the order asks, waiting for the device: what the tuner times."""
         ...
 
-    def orders(self, asked: int) -> tuple[int, ...]:
-        """Orders of derivatives that a program may ask of the kernel of a problem with ``asked`` derivatives."""
+    def other_orders(self, asked: int) -> tuple[int, ...]:
+        """Orders that a program may ask of the kernel of a problem with ``asked`` derivatives, besides that one."""
         ...
 
     def free_bytes(self, device: str) -> int:

@@ -120,7 +120,8 @@ def _automatic(able: tuple[Candidate, ...], record: Record | None, tunable: bool
         return Choice((host,), Source.HEURISTIC)
     from tpregistry.tune.race import winner  # numpy, which commands that only list do without
 
-    samples = {entry.backend: list(entry.samples_us) for entry in record.entries if entry.samples_us and entry.backend in names}
+    timed = (entry for entry in record.entries if entry.samples_us and not entry.reasons and entry.backend in names)
+    samples = {entry.backend: list(entry.samples_us) for entry in timed}
     best = record.winner if record.winner in names else winner(samples, host) if host in samples else host
     return Choice((str(best), host), Source.RECORD)
 

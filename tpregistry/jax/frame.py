@@ -80,9 +80,9 @@ class JaxFrame:
 
         return once
 
-    def orders(self, asked: int) -> tuple[int, ...]:
+    def other_orders(self, asked: int) -> tuple[int, ...]:
         """Calls are decided while they are traced, when nobody knows yet whether gradients will be taken."""
-        return tuple(dict.fromkeys((0, asked)))
+        return (0,) if asked else ()
 
     def free_bytes(self, device: str) -> int:
         """Free device memory; on a CPU what the system calls available."""

@@ -88,9 +88,9 @@ class TorchFrame:
 
         return once
 
-    def orders(self, asked: int) -> tuple[int, ...]:
-        """One: every call says what it wants gradients of, and each order is a problem of its own."""
-        return (asked,)
+    def other_orders(self, asked: int) -> tuple[int, ...]:
+        """None: every call says what it wants gradients of, and each order is a problem of its own."""
+        return ()
 
     def free_bytes(self, device: str) -> int:
         """Free device memory; on a CPU what the system calls available."""

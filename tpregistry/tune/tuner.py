@@ -78,8 +78,9 @@ def best_of(bench: Bench, kernels: dict[str, Kernel], samples: Samples, batch: i
     A kernel may win with gradients and lose without.
     """
     left, slower = dict(samples), {}
+    orders = bench.frame.other_orders(bench.problem.derivatives)
     while (best := winner(left, bench.host.name)) != bench.host.name:
-        reasons = tuple(_slower(bench, kernels, best, batch, order) for order in bench.frame.orders(bench.problem.derivatives))
+        reasons = (_slower(bench, kernels, best, batch, order) for order in orders)
         slower[best] = tuple(filter(None, reasons))
         if not slower[best]:
             break
@@ -88,8 +89,6 @@ def best_of(bench: Bench, kernels: dict[str, Kernel], samples: Samples, batch: i
 
 
 def _slower(bench: Bench, kernels: dict[str, Kernel], name: str, batch: int, order: int) -> str:
-    if order == bench.problem.derivatives:
-        return ""  # what it has just won
     two = {each: kernels[each] for each in (bench.host.name, name)}
     samples = race(thunks(bench, two, batch, order), bench.deadline, bench.host.name)
     ratio = median(host / ours for host, ours in zip(samples[bench.host.name], samples[name], strict=True))

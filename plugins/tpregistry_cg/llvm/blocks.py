@@ -30,7 +30,7 @@ class Group:
     def _laid_out(self, wanted: Callable) -> dict[str, Apart]:
         users: dict[str, int] = {}
         for block in self.blocks:
-            for operand in {use.a for use in block.uses if wanted(use)} - self.sample.apart:
+            for operand in {use.a for use in block.uses if wanted(use)} - self.sample.node.pieces.keys():
                 users[operand] = users.get(operand, 0) + block.loops
         if self.place.size == 1:
             return {}

@@ -51,7 +51,6 @@ class Sample:
         self.started: set[tuple[str, int]] = set()
         self.lane_sums: dict[tuple[str, int], int] = {}
         self.node = Node(self)
-        self.apart = set(self.node.pieces)
 
     def function(self) -> str:
         """The whole module."""

@@ -83,7 +83,7 @@ class Lanes:
         """See `Pieces.read`."""
         if role == "a" and operand in self.turn.group.read_from:
             return self.turn.group.read_from[operand].load(self.c, self.width)
-        if operand in self.sample.apart:
+        if operand in self.sample.node.pieces:
             return self._apart(role, operand).load(self.c, self.width)
         address = self._address(role, operand)
         place = self.block.place(role)
@@ -112,7 +112,7 @@ class Lanes:
         add = self.turn.adds[operand]
         if role == "a" and operand in self.turn.group.add_to:
             self.turn.group.add_to[operand].store(self.c, self.width, components, add)
-        elif operand in self.sample.apart:
+        elif operand in self.sample.node.pieces:
             self._apart(role, operand).store(self.c, self.width, components, add)
         elif role == "w":
             stride = self.block.place("w").lane
