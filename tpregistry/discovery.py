@@ -7,6 +7,7 @@ so the points are listed fresh from the metadata, and duplicates are found here.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 import warnings
@@ -138,8 +139,22 @@ def missing(face: Face, distribution: str) -> list[Reason]:
     """A reason for each distribution that a backend of ``distribution`` requires and that is not installed."""
     absent = [name for name in face.requires if installed_version(name) is None]
     extras = extras_by_requirement(distribution) if absent else {}
-    sources = {name: f'"{distribution}[{extras[name]}]"' if name in extras else name for name in absent}
+    ours = source_of(distribution) if extras else ""
+    sources = {name: f'"{ours}[{extras[name]}]"' if name in extras else name for name in absent}
     return [Reason("TP160", f"{face.name} needs {name}, which is not installed", f"pip install {sources[name]}") for name in absent]
+
+
+def source_of(distribution: str) -> str:
+    """What pip finds a distribution by: the folder it was installed from, such as a checkout, while it is there; else its name."""
+    import json
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        said = json.loads(metadata.distribution(distribution).read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return distribution
+    folder = unquote(urlsplit(said.get("url", "")).path) if "dir_info" in said else ""
+    return folder if os.path.isfile(os.path.join(folder, "pyproject.toml")) and folder else distribution
 
 
 def extras_by_requirement(distribution: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """cuequivariance as a plugin: its face, its engine, its silence, and that a broken installation ends no program."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,6 +56,18 @@ def test_where_a_library_is_missing_our_extra_is_the_cure() -> None:
     assert (reason.code, reason.hint) == ("TP160", "pip install no-such-library")
 
 
+def test_a_distribution_that_came_from_a_folder_is_named_by_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No index has us yet: `pip install "tpregistry[...]"` would find nothing, or something else."""
+    said = {"url": f"{tmp_path.as_uri()}/a%20checkout", "dir_info": {"editable": True}}
+    monkeypatch.setattr(metadata.PathDistribution, "read_text", lambda self, name: json.dumps(said))
+    assert discovery.source_of("tpregistry") == "tpregistry", "the folder is gone"
+    (tmp_path / "a checkout").mkdir()
+    (tmp_path / "a checkout" / "pyproject.toml").touch()
+    assert discovery.source_of("tpregistry") == str(tmp_path / "a checkout")
+    monkeypatch.setattr(metadata.PathDistribution, "read_text", lambda self, name: None)
+    assert discovery.source_of("tpregistry") == "tpregistry", "it came from an index"
+
+
 def test_a_library_that_is_not_there_is_listed_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     known = discovery.installed_version
     monkeypatch.setattr(discovery, "installed_version", lambda name: None if name.startswith("cueq") else known(name))
@@ -62,7 +75,8 @@ def test_a_library_that_is_not_there_is_listed_with_its_cure(monkeypatch: pytest
     plugin = discovery.backends(tpregistry.settings.current())["cuequivariance"]
     assert {reason.code for reason in plugin.trouble} == {"TP160"}
     cures = {reason.hint for reason in plugin.trouble}
-    assert cures <= {f'pip install "tpregistry[{extra}]"' for extra in ("cuequivariance", "cuequivariance-jax")}
+    checkout = Path(tpregistry.__file__).parents[1]
+    assert cures <= {f'pip install "{checkout}[{extra}]"' for extra in ("cuequivariance", "cuequivariance-jax")}
     assert cures
 
 
