@@ -16,6 +16,7 @@ os.environ["TP_LOG"] = "off"
 with contextlib.suppress(ImportError):
     import mace  # noqa: F401  e3nn 0.4.4 imports on torch >= 2.6 only after it
 
+from tests import tiers  # noqa: F401  registers the profiles
 from tpregistry import discovery, session, settings
 from tpregistry.store import open_store
 from tpregistry_e3nn.adapter import Adapter

@@ -1,9 +1,9 @@
 """Any product as one channel by channel."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
 
 from tests.problems import problems
+from tests.tiers import drawn
 from tpregistry.irreps import Irreps
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.plan.channelwise import Channelwise, channelwise
@@ -36,8 +36,7 @@ def composed(split: Channelwise, size: int, x: np.ndarray, y: np.ndarray, w: np.
     return out
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(problem=problems())
+@drawn(150, problem=problems())
 def test_the_parts_make_the_whole(problem: Problem) -> None:
     split, plan = channelwise(problem), plan_tensor_product(problem)
     generator = np.random.default_rng(0)

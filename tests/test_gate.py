@@ -1,14 +1,13 @@
 """The gate: honest kernels pass, and every fault that can be drawn is noticed.
 
-WHOLE_SUITES=1 (`make hosts`) draws 60 problems per fault, 1,260 in all, and all of the zoo; otherwise a fifth of them, small ones.
+`make test-all` draws 60 problems per fault and 1,000 for honest kernels, from all of the zoo; other runs draw fewer, small ones.
 """
-
-import os
 
 import numpy as np
 import pytest
 import torch
 
+from tests.tiers import draws, tier
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.problem import Problem
@@ -16,10 +15,9 @@ from tpregistry.testing import FAULTS, Loopback, applies, faulty_kernel, random_
 from tpregistry_cg import CgDense, CgHoist, CgLlvm
 from tpregistry_e3nn.adapter import Adapter
 
-WHOLE = bool(os.environ.get("WHOLE_SUITES"))
-DRAWS = 60 if WHOLE else 12
-HONEST = 1000 if WHOLE else 100
-"""Random problems that honest kernels must pass."""
+WHOLE = tier() == "all"
+HONEST = draws(100)
+"""Random problems that honest kernels must pass, for each of ten seeds."""
 
 
 def yardstick(problem: Problem) -> Yardstick:
@@ -48,7 +46,7 @@ def is_caught(problem: Problem, fault: str, generator: np.random.Generator) -> b
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_noticed(fault: str) -> None:
     generator = np.random.default_rng(sorted(FAULTS).index(fault))
-    for _ in range(DRAWS):
+    for _ in range(draws(60)):
         problem = drawn_problem(generator, fault)
         assert is_caught(problem, fault, generator), f"{fault} went unnoticed on {problem.to_json()}"
 
@@ -56,7 +54,7 @@ def test_every_fault_is_noticed(fault: str) -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_honest_kernels_are_not_rejected(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    for _ in range(HONEST // 10):
+    for _ in range(HONEST):
         problem = random_problem(generator, str(generator.choice(["float32", "float64"])))
         against = yardstick(problem)
         for backend in (Loopback(), CgDense(), CgHoist(), CgLlvm()):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.problems import ALWAYS_WEIGHTED, problems
+from tests.tiers import drawn, exhaustive
 from tpregistry.frame import frame
 from tpregistry.gate.cases import draw
 from tpregistry.plan import emit_numpy, plan_tensor_product
@@ -16,8 +16,7 @@ from tpregistry_e3nn.adapter import Adapter
 MEASURED = ("out", "dx", "dy", "dw", "ddx", "ddy", "ddw", "ddg")
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(problem=problems(), seed=st.integers(0, 2**32))
+@drawn(1000, problem=problems(), seed=st.integers(0, 2**32))
 def test_all_derivatives_equal_those_of_e3nn(problem: Problem, seed: int) -> None:
     operands = draw(problem, 3, seed)
     expected = frame("torch").observe(Adapter().host(problem, "cpu").kernel, operands, "float64", "cpu", 2).values
@@ -30,11 +29,11 @@ def test_all_derivatives_equal_those_of_e3nn(problem: Problem, seed: int) -> Non
         np.testing.assert_allclose(value, expected[name], atol=1e-11 * max(1.0, abs(expected[name]).max(initial=0)), err_msg=name)
 
 
+@exhaustive
 def test_every_mode_is_drawn_weighted_or_not() -> None:
     drawn = set()
 
-    @settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(problem=problems())
+    @drawn(1000, problem=problems())
     def collect(problem: Problem) -> None:
         drawn.update((path.mode, path.has_weight, problem.shared_weights) for path in problem.paths)
 

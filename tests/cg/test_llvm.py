@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
 
 from tests.oracle import agree_to_third_order
 from tests.problems import problems
+from tests.tiers import drawn
 from tpregistry.frame import frame
 from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.gate import Yardstick, verify
@@ -25,8 +25,7 @@ from tpregistry_e3nn.adapter import Adapter
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(problem=problems())
+@drawn(60, problem=problems())
 def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem) -> None:
     agree_to_third_order(CompiledPlan(plan_tensor_product(channelwise(problem).inner), getattr(torch, dtype), WRITER), dtype)
 
@@ -40,8 +39,7 @@ def test_scalars_times_vectors_agree_to_third_order(dtype: str, of_x: bool, monk
     agree_to_third_order(scaling.ScalingKernel(part.plan(), part.copies), dtype)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(problem=problems("float32"))
+@drawn(30, problem=problems("float32"))
 def test_the_gate_accepts_every_mode(problem: Problem) -> None:
     evidence = verify(CgLlvm().build(problem, "cpu"), Yardstick(problem, Adapter().host(problem, "cpu"), frame("torch"), "cpu"))
     assert evidence.ok, evidence.failures

@@ -15,15 +15,15 @@ def lines(ended, state):
     return [check["text"] for check in ended.json["checks"] if check["state"] == state]
 
 
-def test_a_healthy_installation(tp):
-    ended = tp("doctor", "--json", TP_BACKEND="auto")
+def test_a_healthy_installation(started):
+    ended = started("doctor", "--json", TP_BACKEND="auto")
     assert lines(ended, "fail") == lines(ended, "warn") == []
     assert (ended.code, ended.json["schema"], ended.json["state"]) == (0, "tpregistry.doctor/1", "ok")
     assert any(text.startswith("active: TP_BACKEND=auto") for text in lines(ended, "ok"))
 
 
-def test_text_and_the_hook_that_waits(tp, tmp_path):
-    ended = tp("doctor")
+def test_text_and_the_hook_that_waits(started, tmp_path):
+    ended = started("doctor")
     assert (ended.code, ended.err) == (0, "")
     assert "not active: TP_BACKEND is not set" in ended.out
     assert "before Python starts" in ended.out
@@ -33,74 +33,74 @@ def test_text_and_the_hook_that_waits(tp, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def test_the_nearest_backend_is_named(tp):
-    ended = tp("doctor", "--json", TP_BACKEND="cg-hoits")
+def test_the_nearest_backend_is_named(started):
+    ended = started("doctor", "--json", TP_BACKEND="cg-hoits")
     assert ended.code == 2
     assert "did you mean cg-hoist" in lines(ended, "fail")[0].lower()
 
 
-def test_every_bad_setting_is_a_failure_of_its_own(tp):
-    ended = tp("doctor", "--json", TP_TUNE="sometimes", TP_BUDGET="soon")
+def test_every_bad_setting_is_a_failure_of_its_own(started):
+    ended = started("doctor", "--json", TP_TUNE="sometimes", TP_BUDGET="soon")
     assert ended.code == 2
     assert [text.split("=")[0] for text in lines(ended, "fail")] == ["TP_TUNE", "TP_BUDGET"]
 
 
-def test_a_typo_is_a_warning(tp):
-    ended = tp("doctor", "--json", TP_BAKEND="auto", TP_SIZE="2")
+def test_a_typo_is_a_warning(started):
+    ended = started("doctor", "--json", TP_BAKEND="auto", TP_SIZE="2")
     assert ended.code == 1
     assert lines(ended, "warn") == ["TP_BAKEND is not a setting of tpregistry; did you mean TP_BACKEND?"]
     assert ended.err == ""
 
 
-def test_several_processes(tp):
-    assert lines(tp("doctor", "--json", WORLD_SIZE="1"), "warn") == []
-    ended = tp("doctor", "--json", WORLD_SIZE="4")
+def test_several_processes(started):
+    assert lines(started("doctor", "--json", WORLD_SIZE="1"), "warn") == []
+    ended = started("doctor", "--json", WORLD_SIZE="4")
     assert ended.code == 1
     assert "nothing is measured implicitly" in lines(ended, "warn")[0]
     assert "with the same OMP_NUM_THREADS" in str(ended.json)
 
 
-def test_a_broken_plugin_is_a_warning(tp, plugins):
+def test_a_broken_plugin_is_a_warning(started, plugins):
     path = plugins({"broken_plugin": BROKEN}, other={"broken": "broken_plugin:Broken"})
-    ended = tp("doctor", "--json", PYTHONPATH=path)
+    ended = started("doctor", "--json", PYTHONPATH=path)
     assert ended.code == 1
     assert [text for text in lines(ended, "warn") if "broken: TP152" in text]
 
 
-def test_an_untested_host_is_a_warning(tp, tmp_path):
+def test_an_untested_host_is_a_warning(started, tmp_path):
     folder = tmp_path / "e3nn-0.5.1.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: e3nn\nVersion: 0.5.1\n")
-    ended = tp("doctor", "--json", PYTHONPATH=str(tmp_path))
+    ended = started("doctor", "--json", PYTHONPATH=str(tmp_path))
     assert lines(ended, "warn") == ["e3nn 0.5.1 is not among the tested versions (0.4.4, 0.6)"]
 
 
-def test_a_file_that_is_no_record(tp, tmp_path):
+def test_a_file_that_is_no_record(started, tmp_path):
     folder = tmp_path / "store" / "v1" / "0123456789abcdef"
     folder.mkdir(parents=True)
     (folder / "0123.json").write_text("{}")
-    ended = tp("doctor", "--json")
+    ended = started("doctor", "--json")
     assert ended.code == 1
     assert "0123.json is not a record" in lines(ended, "warn")[0]
 
 
-def test_a_store_that_is_a_file(tp, tmp_path):
+def test_a_store_that_is_a_file(started, tmp_path):
     (tmp_path / "file").write_text("")
-    ended = tp("doctor", "--json", TP_CACHE_DIR=str(tmp_path / "file"))
+    ended = started("doctor", "--json", TP_CACHE_DIR=str(tmp_path / "file"))
     assert ended.code == 2
     assert "is a file, not a folder" in lines(ended, "fail")[0]
 
 
-def test_what_is_shadowed(tp, tmp_path):
+def test_what_is_shadowed(started, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\nbackend = "cg"\ntune = "off"\n')
-    texts = lines(tp("doctor", "--json", TP_TUNE="require"), "ok")
+    texts = lines(started("doctor", "--json", TP_TUNE="require"), "ok")
     assert "shadowed: tune=off (pyproject.toml)" in texts
     assert any(text.split() == ["TP_TUNE", "require", "(environment)"] for text in texts)
 
 
-def test_a_backend_of_the_project_file_starts_no_hook(tp, tmp_path):
+def test_a_backend_of_the_project_file_starts_no_hook(started, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\nbackend = "cg"\n')
-    ended = tp("doctor", "--json")
+    ended = started("doctor", "--json")
     assert ended.code == 1
     assert "starts only where the variable is set" in lines(ended, "warn")[0]
 
@@ -141,8 +141,8 @@ def test_a_start_up_file_outside_site_folders_is_not_read(tmp_path: Path, versio
         ("", "cg-llvm,!cg", "TP_BACKEND=cg-llvm,!cg: what is named is excluded too"),
     ],
 )
-def test_what_stops_a_program_is_a_failure(tp, tmp_path, project, backend, message):
+def test_what_stops_a_program_is_a_failure(started, tmp_path, project, backend, message):
     (tmp_path / "pyproject.toml").write_text(project)
-    ended = tp("doctor", "--json", TP_BACKEND=backend)
+    ended = started("doctor", "--json", TP_BACKEND=backend)
     assert ended.code == 2
     assert any(message in text for text in lines(ended, "fail"))

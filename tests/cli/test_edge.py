@@ -19,9 +19,9 @@ def shell(folder, line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
 
 
-def test_an_encoding_without_a_micro_sign(tp, tmp_path):
+def test_an_encoding_without_a_micro_sign(started, tmp_path):
     Store(tmp_path / "store").put(RECORD)
-    ended = tp("cache", "show", DIGEST[:8], PYTHONIOENCODING="ascii")
+    ended = started("cache", "show", DIGEST[:8], PYTHONIOENCODING="ascii")
     assert (ended.code, ended.err) == (0, "")
     assert "?s" in ended.out
 

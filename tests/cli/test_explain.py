@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import run_in
+from tests.cli.conftest import in_process
 from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.problem import Mode
 
@@ -16,7 +16,7 @@ SMALL = ("4x0e+4x1o", "0e+1o", "--batch", "16", "--derivatives", "1")
 def tuned(tmp_path_factory):
     """A store with one record."""
     folder = tmp_path_factory.mktemp("tuned")
-    ended = run_in(folder, "autotune", *SMALL, "--json")
+    ended = in_process(folder, "autotune", *SMALL, "--json")
     assert ended.code == 0
     return folder, ended.json["problems"][0]
 
@@ -48,7 +48,7 @@ def test_source_prints_the_plan_and_what_is_generated(tp):
 
 def test_a_record_by_its_digest(tuned):
     folder, made = tuned
-    ended = run_in(folder, "explain", made["digest"][:8], "--json")
+    ended = in_process(folder, "explain", made["digest"][:8], "--json")
     (one,) = ended.json["problems"]
     assert one["digest"] == made["digest"]
     assert (one["decision"]["source"], one["decision"]["backend"]) == ("record", made["backend"])
@@ -61,7 +61,7 @@ def test_a_record_by_its_digest(tuned):
 
 def test_text_of_a_record_with_TP_BACKEND_forced(tuned):
     folder, made = tuned
-    ended = run_in(folder, "explain", made["digest"], TP_BACKEND="cg-dense")
+    ended = in_process(folder, "explain", made["digest"], TP_BACKEND="cg-dense")
     assert ended.code == 0
     assert "cg-dense" in ended.out
     assert "[forced]: TP_BACKEND=cg-dense asks for it" in ended.out

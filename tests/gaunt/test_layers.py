@@ -1,6 +1,5 @@
 """Functions and layers of torch: decisions, equivariance, what is missing, checkpoints."""
 
-import os
 import pickle
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from e3nn import o3
 
 import tpregistry
+from tests.tiers import first
 from tpregistry import products
 from tpregistry.irreps import Irreps
 from tpregistry.so3 import irreps_matrix
@@ -90,8 +90,6 @@ def test_outputs_that_no_path_reaches_are_named() -> None:
 
 
 DEGREES = (12, 13, 14)
-WHOLE = bool(os.environ.get("WHOLE_SUITES"))
-"""`make hosts`."""
 
 
 @pytest.mark.parametrize("degree", DEGREES)
@@ -112,7 +110,7 @@ def test_functions_know_degrees_beyond_those_of_e3nn(degree: int, backend: str) 
     assert torch.allclose(turned, expected @ matrices[1].T, atol=1e-9)
 
 
-@pytest.mark.parametrize("degree", DEGREES[:2] if WHOLE else DEGREES[:1])  # one even, one odd: each takes half a minute
+@pytest.mark.parametrize("degree", first(DEGREES[:2], lambda degree: degree == 12))  # one even, one odd: each takes half a minute
 @pytest.mark.parametrize("kind", LAYERS)
 def test_layers_know_degrees_beyond_those_of_e3nn(kind, degree: int) -> None:
     """Forward and forces through each layer, whose odd products give the pseudo irrep of the degree."""

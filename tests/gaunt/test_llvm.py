@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tpregistry_gaunt.build import form
 from tpregistry_gaunt.llvm.emitter import write
 from tpregistry_gaunt.llvm.fields import of_product
 
 from tests.oracle import agree_to_third_order
+from tests.tiers import drawn
 from tpregistry import products
 from tpregistry.irreps import Irreps, MulIrrep
 from tpregistry.native import Writer, compiler
@@ -38,8 +38,7 @@ def signals(draw: st.DrawFn) -> Problem:
     return make(*reps, dtype=draw(st.sampled_from(["float32", "float64"])))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(problem=signals(), samples=st.sampled_from([1, 5, ROWS, 2 * ROWS + 1]))
+@drawn(40, problem=signals(), samples=st.sampled_from([1, 5, ROWS, 2 * ROWS + 1]))
 def test_the_oracle_agrees_to_third_order(problem: Problem, samples: int) -> None:
     agree_to_third_order(kernel_of(problem), problem.dtype, samples)
 

@@ -1,7 +1,5 @@
 """Products of signals: their definitions, and every backend of each through the gate."""
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,7 @@ from e3nn import o3
 from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, GtpSeparable, GtpSeparableFft, Mtp
 
 import tpregistry
+from tests.tiers import first
 from tpregistry import products
 from tpregistry.building import build
 from tpregistry.cli.comparison import compared
@@ -27,9 +26,6 @@ from tpregistry.testing import zoo
 from tpregistry.testing.conformance import examine
 from tpregistry.torch import gaunt
 from tpregistry_cg import CgDense, CgHoist, CgLlvm
-
-WHOLE = bool(os.environ.get("WHOLE_SUITES"))
-"""`make hosts`: also NequIP's largest product, which takes minutes through fields."""
 
 NATURAL = "3x0e+3x1o+3x2e"
 BOTH = "2x0e+2x0o+2x1o+2x1e+2x3o"
@@ -90,7 +86,8 @@ def test_check_22_and_23_all_points_at_once_or_rings_or_their_fourier_transform(
 
 
 ZOO = {name: problem for name, problem in zoo("float64").items() if "rounded" not in name}
-EXACT = [name for name in ZOO if not name.startswith("real") or ("inner" in name and (WHOLE or "XL" not in name))]
+EXACT = first([name for name in ZOO if not name.startswith("real") or "inner" in name], lambda name: "XL" not in name)
+"""NequIP's largest product takes minutes through fields."""
 
 
 @pytest.mark.parametrize("backend", [GtpGrid, GtpFourier])

@@ -1,23 +1,24 @@
-"""e3nn's own tests, from its source distribution, under each backend: they pass where they pass stock.
+"""e3nn's own tests, from its source distribution, under a backend: they pass where they pass stock.
 
 One kind of test cannot: those that compare the eager module with its TorchScript twin element by element, to 1e-5 of a
 number that may be nearly zero. Under a backend the two run different code, ours and e3nn's, and float32 rounds
 differently. Such failures are run again with an absolute tolerance of 1e-5 instead of 1e-8, must then pass, and are printed.
 
-All of e3nn's tests, and the eight statistical ones of `uvuv` that take half of the time, are for `make hosts`.
+`make test` runs those of products and layers under `cg-llvm`; `make test-all` runs all of them, also the eight statistical ones of
+`uvuv` that take half of the time, under each backend.
 """
 
-import os
 from pathlib import Path
 
 import pytest
 from e3nn import __version__
 
 from tests.hosts.suite import Run, describe, run, sdist
+from tests.tiers import first, tier
 
 PRODUCTS = ["tests/o3/tensor_product_test.py", "tests/o3/tensor_product_sub_test.py", "tests/o3/norm_test.py", "tests/nn"]
-TARGETS = ["tests"] if os.environ.get("WHOLE_SUITES") else [*PRODUCTS, "-k", "not (test_normalized and uvuv)"]
-BACKENDS = ["cg-llvm,e3nn", "cg-hoist,e3nn", "cg-dense,e3nn", "auto"]
+TARGETS = ["tests"] if tier() == "all" else [*PRODUCTS, "-k", "not (test_normalized and uvuv)"]
+BACKENDS = first(["cg-llvm,e3nn", "cg-hoist,e3nn", "cg-dense,e3nn", "auto"], lambda name: name.startswith("cg-llvm"))
 
 
 @pytest.fixture(scope="module")

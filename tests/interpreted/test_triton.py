@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.cg.test_convolution import convolution, edges_of, tensors_of
+from tests.tiers import first
 from tpregistry.backend import Kernel
 from tpregistry.building import build
 from tpregistry.frame import frame
@@ -26,11 +26,8 @@ from tpregistry_cg.triton.kernel import DEFAULT, TritonPlan
 from tpregistry_e3nn.adapter import Adapter
 
 TOLERANCE = {"float64": 1e-12, "float32": 5e-5}
-WHOLE = bool(os.environ.get("WHOLE_SUITES"))
-ANIMALS = [
-    (dtype, name) for dtype in TOLERANCE for name in zoo(dtype) if WHOLE or dtype == "float32" or not name.startswith("real")
-]
-"""`make hosts` has products of real models in float64 too: the interpreter takes seconds for each."""
+ANIMALS = first([(dtype, name) for dtype in TOLERANCE for name in zoo(dtype)], lambda one: not one[1].startswith("real"))
+"""Products of real models are for `make test-all`: the interpreter takes seconds for each."""
 
 
 def agrees(problem: Problem, samples: int, form: Form = DEFAULT) -> None:

@@ -1,15 +1,15 @@
-"""The zoo through the gate in JAX: a part of it. WHOLE_SUITES=1 (`make hosts`): all of it, on each backend."""
+"""The zoo through the gate in JAX: some of it on `cg-llvm`; in `make test-all` all of it, on each backend."""
 
 from __future__ import annotations
 
 import gc
-import os
 import weakref
 from collections.abc import Sequence
 
 import pytest
 
 from tests.jax.conftest import BACKENDS, EASY, on_a_cpu
+from tests.tiers import first, tier
 from tpregistry import discovery
 from tpregistry.frame import frame
 from tpregistry.gate import Evidence, Yardstick, verify
@@ -21,11 +21,11 @@ from tpregistry.testing import zoo
 from tpregistry_e3nn_jax import E3nnJax
 from tpregistry_e3nn_jax.adapter import Adapter
 
-WHOLE = bool(os.environ.get("WHOLE_SUITES"))
-SMALL = {dtype: [name for name in zoo(dtype) if WHOLE or not name.startswith("real")] for dtype in ("float32", "float64")}
-SHARE = {"float32": 1 if WHOLE else 3, "float64": 1 if WHOLE else 12}
-"""Every third, and every twelfth: XLA takes seconds for each."""
-ANIMALS = [(dtype, name) for dtype, share in SHARE.items() for name in SMALL[dtype][::share]]
+WHOLE = tier() == "all"
+SMALL = {dtype: [name for name in zoo(dtype) if not name.startswith("real")] for dtype in ("float32", "float64")}
+SOME = {("float32", name) for name in SMALL["float32"][::6]} | {("float64", name) for name in SMALL["float64"][::24]}
+"""Every sixth: XLA takes seconds for each."""
+ANIMALS = first([(dtype, name) for dtype in SMALL for name in zoo(dtype)], SOME.__contains__)
 
 
 CHECKED = on_a_cpu() if WHOLE else ["cg-llvm"]

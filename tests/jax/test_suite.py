@@ -1,10 +1,9 @@
 """e3nn-jax's own tests, from its source distribution, under each backend: they pass where they pass stock.
 
-`make test` runs those of tensor products under the fastest backend, `make hosts` under every other and `auto`, with those of code
-that uses them. The rest of the suite, grids and symmetric bases, takes more than half an hour stock, and is left out.
+`make test` runs those of tensor products under the fastest backend, `make test-all` under every other and `auto`, with those of
+code that uses them. The rest of the suite, grids and symmetric bases, takes more than half an hour stock, and is left out.
 """
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,14 @@ from e3nn_jax import __version__
 from tests.hosts.suite import Run, describe, run, sdist
 from tests.jax.conftest import BACKENDS as EVERY_PRODUCT
 from tests.jax.conftest import on_a_cpu
+from tests.tiers import first, tier
 
-WHOLE = bool(os.environ.get("WHOLE_SUITES"))
+WHOLE = tier() == "all"
 PRODUCTS = ["_src/tensor_products_test.py", "_src/legacy"]
 USERS = [f"_src/{name}_test.py" for name in ("config", "grad", "linear_haiku", "gate")]
 USERS += [f"experimental/{name}_test.py" for name in ("point_convolution", "transformer")]
 TARGETS = [*PRODUCTS, *USERS] if WHOLE else PRODUCTS
-BACKENDS = ["cg-llvm", "auto", *(name for name in on_a_cpu() if name != "cg-llvm")] if WHOLE else ["cg-llvm"]
+BACKENDS = first(dict.fromkeys(["cg-llvm", "auto", *on_a_cpu()]), lambda name: name == "cg-llvm")
 
 
 @pytest.fixture(scope="module")
