@@ -1,8 +1,9 @@
 """`make demo`: an unmodified molecular dynamics program, stock and under tpregistry, side by side.
 
 `md.py` runs as a process of its own for stock (TP_BACKEND unset), twice for ``auto`` (the first run measures and keeps what
-it found, the second only reads it), for each backend of ours, forced, and as a second stock process, which shows how far a
-ratio of 1 strays on this machine. Exits with 1 where a force differs beyond rounding.
+it found, the second only reads it), and as a second stock process, which shows how far a ratio of 1 strays on this machine.
+``--full`` (`make demo-full`) takes a second, larger potential, and each backend of ours, forced. Exits with 1 where a force
+differs beyond rounding.
 
 - **Differences** are taken at the same configurations, those that the stock run kept: trajectories part by rounding.
 - **Rounding** is stock's own: the same parameters are also evaluated in float64. Two evaluations that are both as near to
@@ -23,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -50,11 +53,33 @@ class Plan:
     model: str
     relax: int
     steps: int
+    forced: tuple[str, ...] = ()
     cells: int = 3
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The rows of the table, the first of which is what the others are held against."""
+        return (STOCK, AGAIN, FIRST, AUTO, *self.forced)
 
-FULL = (Plan("7net-0", relax=3, steps=10), Plan("7net-l3i5", relax=2, steps=8))
-QUICK = (Plan("7net-0", relax=1, steps=3, cells=2),)
+
+SHORT = (Plan("7net-0", relax=1, steps=8),)
+FULL = (Plan("7net-0", relax=3, steps=10, forced=FORCED), Plan("7net-l3i5", relax=2, steps=8, forced=FORCED))
+
+
+class Told:
+    """Says what is being done: in one line that changes on a terminal, and a line each elsewhere."""
+
+    def __init__(self) -> None:
+        self._console, self._begin = Console(stderr=True), time.time()
+
+    @contextmanager
+    def telling(self) -> Iterator[Callable[[str], None]]:
+        """A function that takes a message."""
+        if not self._console.is_terminal:
+            yield lambda message: print(f"[{time.time() - self._begin:4.0f} s] {message}", file=sys.stderr, flush=True)
+            return
+        with self._console.status("") as status:
+            yield status.update
 
 
 @dataclass
@@ -156,7 +181,7 @@ def drift_mev_per_atom_ps(total_energy: list[float], atoms: int, time_step_fs: f
     return float(1e3 * np.polyfit(picoseconds, total_energy, 1)[0] / atoms)
 
 
-def measure(plan: Plan, folder: Path, threads: int, say: Any) -> dict[str, Outcome]:
+def measure(plan: Plan, folder: Path, threads: int, say: Callable[[str], None]) -> dict[str, Outcome]:
     """All runs of one model: the first of auto alone, the others in turns, then float64 for stock's own error."""
     dynamics = ("--relax", str(plan.relax), "--steps", str(plan.steps))
     say(f"{plan.model}: {FIRST}, which tunes")
@@ -165,7 +190,7 @@ def measure(plan: Plan, folder: Path, threads: int, say: Any) -> dict[str, Outco
     kept = ("--evaluate", str(folder / f"{STOCK}.npz"))
     runs: dict[str, Run] = {}
     try:
-        for name in (STOCK, AGAIN, AUTO, *FORCED):
+        for name in [name for name in plan.runs if name != FIRST]:
             say(f"{plan.model}: start and relaxation, {name}")
             runs[name] = Run(name, plan, folder, threads, (*dynamics, "--paced", *(kept if name != STOCK else ())))
             runs[name].ready()
@@ -182,7 +207,7 @@ def measure(plan: Plan, folder: Path, threads: int, say: Any) -> dict[str, Outco
     return {run.name: run.outcome() for run in (first, *runs.values(), exact)}
 
 
-def take_turns(runs: list[Run], plan: Plan, say: Any) -> None:
+def take_turns(runs: list[Run], plan: Plan, say: Callable[[str], None]) -> None:
     """One MD step of every run per round, in random order. Stock ends with its last step; the others wait to evaluate."""
     order = random.Random(0)
     for step in range(1, plan.steps + 1):
@@ -212,7 +237,7 @@ def summarise(plan: Plan, found: dict[str, Outcome], tuning_seconds: float) -> d
     stock, exact, atoms = found[STOCK], found["float64"], 8 * plan.cells**3
     error = largest(stock, exact, "forces")
     pace = list((np.array(stock.step_seconds) + np.array(found[AGAIN].step_seconds)) / 2)
-    rows = {name: row(found[name], stock, exact, atoms, pace) for name in BACKENDS}
+    rows = {name: row(found[name], stock, exact, atoms, pace) for name in plan.runs}
     rows[FIRST]["tuning_seconds"] = tuning_seconds
     bound = MULTIPLE_OF_STOCK_ERROR * error
     return asdict(plan) | {"atoms": atoms, "stock_force_error": error, "force_bound": bound, "runs": rows}
@@ -319,21 +344,22 @@ def machine(threads: int) -> dict[str, Any]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="64 atoms, few steps, SevenNet-0 only")
+    parser.add_argument("--full", action="store_true", help="also SevenNet-l3i5, and each backend forced")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--results", type=Path, default=HERE / "results", help="where demo.json and demo.png go")
+    parser.add_argument("--results", type=Path, help="where demo.json and demo.png go [.cache/demo, or benchmarks/results]")
     return parser.parse_args()
 
 
 def main() -> int:
-    args, console = arguments(), Console(width=None if sys.stdout.isatty() else 150)
+    args, console, told = arguments(), Console(width=None if sys.stdout.isatty() else 150), Told()
     begin, where, results = time.time(), machine(args.threads), []
-    for plan in QUICK if args.quick else FULL:
-        with tempfile.TemporaryDirectory() as name, Console(stderr=True).status("") as status:
-            found = measure(plan, Path(name), args.threads, status.update)
+    for plan in FULL if args.full else SHORT:
+        with tempfile.TemporaryDirectory() as name, told.telling() as say:
+            found = measure(plan, Path(name), args.threads, say)
             results.append(summarise(plan, found, tuning_seconds(Path(name) / "cache")))
         console.print(table(results[-1]), "")
-    save(args.results, {"machine": where, "seconds": time.time() - begin, "models": results})
+    folder = args.results or (HERE / "results" if args.full else HERE.parent / ".cache" / "demo")
+    save(folder, {"machine": where, "seconds": time.time() - begin, "models": results})
     problems = [line for result in results for line in failures(result)]
     for line in problems:
         console.print(f"[red]{line}")

@@ -34,21 +34,22 @@ def draw(everything: dict[str, Any], path: Path) -> None:
 
 
 def _times(axis: Any, model: dict[str, Any]) -> None:
-    top = max(max(model["runs"][name]["step_seconds"]) for name in LABELS)
-    for place, name in enumerate(LABELS):
+    names = [name for name in LABELS if name in model["runs"]]
+    top = max(max(model["runs"][name]["step_seconds"]) for name in names)
+    for place, name in enumerate(names):
         run, colour = model["runs"][name], COLOURS[name]
         spread = place + np.linspace(-0.18, 0.18, len(run["step_seconds"]))
         axis.barh(place, run["step_median_seconds"], height=0.62, color=colour, alpha=0.35)
         axis.scatter(run["step_seconds"], spread, s=9, color=colour, zorder=3, linewidths=0)
         if name != "stock":
             axis.text(1.02 * top, place, f"{run['ratio']:.2f}×", va="center", color=colour, fontweight="bold")
-    _rows(axis, LABELS.values())
+    _rows(axis, [LABELS[name] for name in names])
     axis.set_xlim(0, 1.2 * top)
     axis.set_title(f"{model['model']}, {model['atoms']} atoms", loc="left", fontweight="bold")
 
 
 def _forces(axis: Any, model: dict[str, Any]) -> None:
-    names = [name for name in LABELS if not name.startswith("stock")]
+    names = [name for name in LABELS if name in model["runs"] and not name.startswith("stock")]
     error, bound = model["stock_force_error"], model["force_bound"]
     axis.axvspan(1e-12, error, color="#8a8f98", alpha=0.13, linewidth=0)
     axis.axvline(bound, color="#b03030", linewidth=1, linestyle="--")
