@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,28 +14,45 @@ os.environ["TP_LOG"] = "off"
 with contextlib.suppress(ImportError):
     import mace  # noqa: F401  e3nn 0.4.4 imports on torch >= 2.6 only after it
 
-from tests import tiers  # noqa: F401  registers the profiles
+from tests import tiers
 from tpregistry import discovery, session, settings
 from tpregistry.store import open_store
 from tpregistry_e3nn.adapter import Adapter
 
+ROOT = Path(__file__).parents[1]
+LONGEST = 2.0
+"""Seconds of processor time that a test without a marker may take."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """XLA compiles most of the time: without LLVM's optimisation, and once for all processes of a run."""
+    """XLA compiles most of the time: without LLVM's optimisation, and what it has compiled is kept between runs."""
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        config.stash[OWN_CACHE] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="tpregistry-xla-")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".cache" / "xla")
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Of the process that made it."""
-    if OWN_CACHE in config.stash:
-        shutil.rmtree(config.stash[OWN_CACHE], ignore_errors=True)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """A test without a marker belongs to `make fast`, where it must not take long."""
+    begin = processor_seconds()
+    yield
+    seconds = processor_seconds() - begin
+    if seconds > LONGEST and not _may_take_long(item):
+        words = f"took {seconds:.1f} s of processor time: make it shorter, or mark it slow (see CONTRIBUTING.md)"
+        pytest.fail(words, pytrace=False)
 
 
-OWN_CACHE = pytest.StashKey[str]()
+def _may_take_long(item: pytest.Item) -> bool:
+    """By its marker; and what draws its problems takes long where many are drawn."""
+    drawn = tiers.tier() != "fast" and getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return drawn or any(item.get_closest_marker(name) for name in ("slow", "processes", "xla", "gpu", "exhaustive"))
+
+
+def processor_seconds() -> float:
+    """Of this process and the children that have ended."""
+    return sum(os.times()[:4])
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
-SHARES = {"fast": 0.05, "test": 0.2, "all": 1.0}
+SHARES = {"fast": 0.02, "test": 0.2, "all": 1.0}
 """Of the draws that `make test-all` makes. The draws are the same in every run, and the first of them in the smaller tiers."""
 
 exhaustive = pytest.mark.exhaustive
