@@ -17,7 +17,6 @@ SECTIONS: dict[str, Callable[..., str]] = {
     "kernels": figures.kernels,
     "machine": figures.machine,
     "protocol": protocol.every,
-    "readme": source.readme,
     "reasons": reasons.every,
     "rule": gate.rule,
     "settings": settings.every,

@@ -1,4 +1,4 @@
-"""Files of the repository as they are, and paragraphs of its README, so that nothing is written twice."""
+"""Files of the repository as they are, so that nothing is written twice."""
 
 from __future__ import annotations
 
@@ -14,10 +14,3 @@ def file(name: str) -> str:
     """A file of the repository, under its name."""
     path = ROOT / name
     return f"`{name}`\n\n{block(path.read_text(encoding='utf-8'), LANGUAGES.get(path.suffix, 'text'))}"
-
-
-def readme(words: str) -> str:
-    """The one paragraph of README.md in which these words stand."""
-    paragraphs = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")
-    (found,) = [paragraph for paragraph in paragraphs if words in paragraph]
-    return found
