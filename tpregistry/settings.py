@@ -291,9 +291,11 @@ UNREADABLE = (OSError, ValueError, RecursionError)
 
 
 def _say_ignored(path: Path, error: trust.Untrusted) -> None:
-    """Only of a file that speaks of us: many a program runs in a folder of somebody else's."""
+    """Only of a file that speaks of us, or cannot be asked: many a program runs in a folder of somebody else's."""
     try:
         speaks = bool(_table(trust.read(path, MOST)))
+    except trust.Untrusted:
+        speaks = True
     except UNREADABLE:
         speaks = False
     if speaks:

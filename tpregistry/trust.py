@@ -172,7 +172,8 @@ def open_through(path: Path) -> int:
             raise Untrusted(path, "changed while it was opened")
         if stat.S_ISREG(status.st_mode):
             os.ftruncate(descriptor, 0)
-        os.set_blocking(descriptor, True)
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(descriptor, True)
     except BaseException:
         os.close(descriptor)
         raise

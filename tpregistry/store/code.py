@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from functools import cache
 from pathlib import Path
 
 from tpregistry import trust
@@ -37,7 +36,7 @@ class Code:
         try:
             return _whole(key, trust.read(self.folder / key, MOST, ours=True))
         except Untrusted as error:
-            _tell_once(self.folder, str(error))
+            _tell_once(self.folder.parent, str(error))
         except OSError:
             pass
         return None
@@ -55,7 +54,7 @@ class Code:
         """The folder, by a way without links, and made if need be; None where others can write to it. Raises OSError."""
         why = trust.fault(self.folder)
         if why:
-            _tell_once(self.folder, why)
+            _tell_once(self.folder.parent, why)
             return None
         folder = Path(os.path.realpath(self.folder))
         if make:
@@ -81,10 +80,14 @@ def _checksum(key: str, code: bytes) -> bytes:
     return hashlib.sha256(key.encode() + b"\0" + code).digest()
 
 
-@cache
+_told: set[Path] = set()
+
+
 def _tell_once(folder: Path, why: str) -> None:
     """By no warning: those are switched off in the thread of tuning, where code is compiled first."""
-    tell(f"tpregistry: warning: compiled code in {folder} is not used but made anew: {why}; {CURE}")
+    if folder not in _told:
+        _told.add(folder)
+        tell(f"tpregistry: warning: compiled code in {folder} is not used but made anew: {why}; {CURE}")
 
 
 def open_code(backend: str) -> Code:
