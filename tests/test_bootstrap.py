@@ -178,20 +178,20 @@ def of_another(site: Path) -> None:
 def test_a_start_up_file_that_outlives_the_package_lets_programs_be(tmp_path: Path, state) -> None:
     """With one line, and none where nothing is asked for; also where warnings are errors, or stderr is closed."""
     state(start_up_file_alone(tmp_path))
-    stock = run(tmp_path, GONE, flags=("-S",))
-    done = run(tmp_path, GONE, flags=("-S", "-W", "error"), TP_BACKEND="auto")
+    stock = run(tmp_path, GONE, flags=("-S",), PYTHONPATH="")
+    done = run(tmp_path, GONE, flags=("-S", "-W", "error"), TP_BACKEND="auto", PYTHONPATH="")
     assert (done.returncode, done.stdout) == (stock.returncode, stock.stdout) == (0, "torch SourceFileLoader\n")
     assert (stock.stderr, done.stderr.count("\n")) == ("", 1), done.stderr
     assert "warning: TP_BACKEND is set, but tpregistry cannot be imported (" in done.stderr
     assert "site/tpregistry_startup.py and what lies beside it" in done.stderr
-    closed = run(tmp_path, "import sys; sys.stderr.close()\n" + GONE, flags=("-S",), TP_BACKEND="auto")
+    closed = run(tmp_path, "import sys; sys.stderr.close()\n" + GONE, flags=("-S",), TP_BACKEND="auto", PYTHONPATH="")
     assert (closed.returncode, closed.stdout) == (0, stock.stdout)
 
 
 @pytest.mark.processes
 def test_one_that_comes_after_a_framework_lets_programs_be(tmp_path: Path) -> None:
     (start_up_file_alone(tmp_path) / "a.pth").write_text("import torch\n")
-    done = run(tmp_path, GONE, flags=("-S",), TP_BACKEND="auto")
+    done = run(tmp_path, GONE, flags=("-S",), TP_BACKEND="auto", PYTHONPATH="")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "torch SourceFileLoader\n", 1), done.stderr
 
 

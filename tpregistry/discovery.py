@@ -70,7 +70,9 @@ def backends(settings: Settings) -> dict[str, Plugin]:
 def _backends(allowed: tuple[str, ...]) -> dict[str, Plugin]:
     points = entry_points(BACKENDS)
     counts = Counter(point.name for point in points)
-    _warn_of_strangers(allowed, sorted({*counts, *(name for group in (ADAPTERS, DATABASES) for name in _names(group))}))
+    _warn_of_strangers(
+        allowed, sorted({_short(point) for group in (BACKENDS, ADAPTERS, DATABASES) for point in entry_points(group)})
+    )
     return {point.name: _plugin(point, counts[point.name], allowed) for point in points}
 
 
@@ -80,10 +82,6 @@ def _warn_of_strangers(allowed: tuple[str, ...], known: list[str]) -> None:
         if name not in known:
             wanted = f"{_unknown(name, known)} (a family's name means nothing here)"
             warnings.warn(f"tpregistry: TP_PLUGINS={','.join(allowed)}: {wanted}", stacklevel=2)
-
-
-def _names(group: str) -> set[str]:
-    return {_short(point) for point in entry_points(group)}
 
 
 def _short(point: metadata.EntryPoint) -> str:
@@ -177,8 +175,14 @@ def installed_version(distribution: str) -> str | None:
 
 def entry_points(group: str, allowed: tuple[str, ...] = ()) -> list[metadata.EntryPoint]:
     """What installed distributions offer in a group, by name; of others' than ours only what TP_PLUGINS allows."""
-    points = (point for point in metadata.entry_points(group=group) if _is_ours(point) or is_allowed(_short(point), allowed))
+    points = (point for point in _points().select(group=group) if _is_ours(point) or is_allowed(_short(point), allowed))
     return sorted(points, key=lambda point: point.name)
+
+
+@lru_cache(maxsize=1)
+def _points() -> metadata.EntryPoints:
+    """Of all groups at once: 20 ms, whatever is asked for."""
+    return metadata.entry_points()
 
 
 def _is_ours(point: metadata.EntryPoint) -> bool:
@@ -257,3 +261,4 @@ def _unknown(name: str, known: list[str]) -> str:
 def forget() -> None:
     """Scan again at the next call (after an installation in a running process)."""
     _backends.cache_clear()
+    _points.cache_clear()
