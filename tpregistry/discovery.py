@@ -70,9 +70,8 @@ def backends(settings: Settings) -> dict[str, Plugin]:
 def _backends(allowed: tuple[str, ...]) -> dict[str, Plugin]:
     points = entry_points(BACKENDS)
     counts = Counter(point.name for point in points)
-    _warn_of_strangers(
-        allowed, sorted({_short(point) for group in (BACKENDS, ADAPTERS, DATABASES) for point in entry_points(group)})
-    )
+    known = {_short(point) for group in (BACKENDS, ADAPTERS, DATABASES) for point in entry_points(group)}
+    _warn_of_strangers(allowed, sorted(known))
     return {point.name: _plugin(point, counts[point.name], allowed) for point in points}
 
 
@@ -180,7 +179,7 @@ def entry_points(group: str, allowed: tuple[str, ...] = ()) -> list[metadata.Ent
 
 
 @lru_cache(maxsize=1)
-def _points() -> metadata.EntryPoints:
+def _points() -> Any:
     """Of all groups at once: 20 ms, whatever is asked for."""
     return metadata.entry_points()
 

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import threading
-import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -20,8 +19,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from tpregistry import trust
 from tpregistry.errors import SettingError
+from tpregistry.project_file import table_of
 
 
 class Tune(StrEnum):
@@ -163,7 +162,6 @@ _READERS: dict[str, Any] = {
 }
 PATHS = ("cache_dir", "report")
 PROJECT = "pyproject.toml"
-MOST = 4 * trust.MEGABYTE
 VARIABLES = {name: f"TP_{name.upper()}" for name in _READERS}
 
 override: ContextVar[Settings | None] = ContextVar("tpregistry_settings", default=None)
@@ -269,43 +267,8 @@ def project_table(folder: Path) -> dict[str, Any]:
     for parent in (folder, *folder.parents):
         path = parent / PROJECT
         if os.path.isfile(path):
-            return _project_file(path)
+            return _checked(path, table_of(path))
     return {}
-
-
-def _project_file(path: Path) -> dict[str, Any]:
-    """Settings say what is run and where files are written, so those of a file that others can write are not taken."""
-    try:
-        table = _table(trust.read(path, MOST, ours=True))
-    except trust.Untrusted as error:
-        _say_ignored(path, error)
-        return {}
-    except UNREADABLE as error:
-        warnings.warn(f"tpregistry: {path} could not be read ({error}); its [tool.tpregistry] is ignored", stacklevel=2)
-        return {}
-    return _checked(path, table)
-
-
-UNREADABLE = (OSError, ValueError, RecursionError)
-"""What a file that is no TOML raises; the last where it is nested too deep."""
-
-
-def _say_ignored(path: Path, error: trust.Untrusted) -> None:
-    """Only of a file that speaks of us, or cannot be asked: many a program runs in a folder of somebody else's."""
-    try:
-        speaks = bool(_table(trust.read(path, MOST)))
-    except trust.Untrusted:
-        speaks = True
-    except UNREADABLE:
-        speaks = False
-    if speaks:
-        cure = "set TP_* variables instead, or take the rights of others to write away (chmod go-w)"
-        warnings.warn(f"tpregistry: [tool.tpregistry] of {path} is ignored: {error}; {cure}", stacklevel=3)
-
-
-def _table(text: bytes) -> Any:
-    tools = tomllib.loads(text.decode()).get("tool")
-    return tools.get("tpregistry", {}) if isinstance(tools, dict) else {}
 
 
 def _checked(path: Path, table: Any) -> dict[str, Any]:

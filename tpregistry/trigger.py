@@ -10,7 +10,7 @@ import sys
 class tpregistry_trigger:
     """Waits for a framework, then lets `tpregistry.bootstrap` take its place."""
 
-    waits_for = ("torch", "jax")
+    waits_for: tuple = ("torch", "jax")
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
