@@ -9,7 +9,6 @@ import math
 import os
 import re
 import threading
-import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tpregistry.errors import SettingError
+from tpregistry.project_file import table_of
 
 
 class Tune(StrEnum):
@@ -103,7 +103,7 @@ class Settings:
     cache_dir: Path | None = None
     """Folder of records, one JSON file per problem, and of compiled code."""
     plugins: tuple[str, ...] = ()
-    """Plugins that may be imported; '!name' forbids one."""
+    """Plugins that may be imported, be they backends, hosts' adapters or databases; '!name' forbids one."""
     log: Log = Log.DECISIONS
     """What is written to stderr."""
     report: Path | None = None
@@ -136,7 +136,10 @@ def _choice(kind: type[StrEnum]) -> Any:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not all(re.fullmatch(r"!?[\w.-]+", name) for name in names):
+        raise ValueError("names of plugins, such as 'cg-llvm,cg-hoist' or '!cg-dense'")
+    return names
 
 
 def _path(text: str) -> Path:
@@ -158,6 +161,7 @@ _READERS: dict[str, Any] = {
     "report": _path,
 }
 PATHS = ("cache_dir", "report")
+PROJECT = "pyproject.toml"
 VARIABLES = {name: f"TP_{name.upper()}" for name in _READERS}
 
 override: ContextVar[Settings | None] = ContextVar("tpregistry_settings", default=None)
@@ -232,7 +236,7 @@ def resolve(
         raise SettingError(f"unknown settings {sorted(unknown)}; there are {', '.join(_READERS)}")
     variables = {name: (environ or {}).get(variable, "") for name, variable in VARIABLES.items()}
     table = {key: _flat(value) for key, value in (project or {}).items()}
-    layers = [("argument", dict(arguments)), ("environment", variables), ("pyproject.toml", table)]
+    layers = [("argument", dict(arguments)), ("environment", variables), (PROJECT, table)]
     values: dict[str, Any] = {name: getattr(base, name) for name in _READERS} if base else {}
     sources = dict(base.sources) if base else {}
     shadowed: list[str] = []
@@ -261,31 +265,33 @@ def _flat(value: Any) -> str:
 def project_table(folder: Path) -> dict[str, Any]:
     """``[tool.tpregistry]`` of the nearest pyproject.toml at or above ``folder``; empty where there is none."""
     for parent in (folder, *folder.parents):
-        path = parent / "pyproject.toml"
-        if path.is_file():
-            return _project_file(path)
+        path = parent / PROJECT
+        if os.path.isfile(path):
+            return _checked(path, table_of(path))
     return {}
 
 
-def _project_file(path: Path) -> dict[str, Any]:
-    try:
-        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool")
-    except (OSError, ValueError) as error:
-        warnings.warn(f"tpregistry: {path} could not be read ({error}); its [tool.tpregistry] is ignored", stacklevel=2)
-        return {}
-    table = tools.get("tpregistry", {}) if isinstance(tools, dict) else {}
+def _checked(path: Path, table: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise SettingError(f"{path}: tool.tpregistry is {table!r}; make it a table, [tool.tpregistry] with backend = 'auto' in it")
     unknown = sorted(set(table) - set(_READERS))
     if unknown:
         raise SettingError(f"{path}: unknown settings {unknown} in [tool.tpregistry]; there are {', '.join(_READERS)}")
-    return table | {name: _beside(path, table[name]) for name in PATHS if table.get(name)}
+    return table | {name: _inside(path, name, str(table[name])) for name in PATHS if table.get(name)}
 
 
-def _beside(file: Path, value: Any) -> str:
-    """A path of a project file is relative to that file, wherever a program is started."""
-    text = str(value)
-    return text if text.startswith("~") else str(file.parent / text)
+def _inside(file: Path, name: str, text: str) -> str:
+    """A path of a project file is relative to that file, wherever a program is started.
+
+    It stays in the project, links followed, for projects are cloned and unpacked, and nobody reads their settings first.
+    """
+    whole = text if text.startswith("~") else str(file.parent / text)
+    place = Path(os.path.normpath(_read(name, _path, PROJECT, whole)))
+    folder = Path(os.path.realpath(file.parent))
+    if not (place.is_relative_to(file.parent) and Path(os.path.realpath(place)).is_relative_to(folder)):
+        right = f"use a path inside of {file.parent}, or set {VARIABLES[name]} for another"
+        raise SettingError(f"{file}: {name} = {text!r} leads out of the project; {right}")
+    return str(place)
 
 
 def warn_about_typos(environ: Mapping[str, str]) -> list[str]:
