@@ -16,7 +16,7 @@ from tpregistry.backend import Kernel
 from tpregistry.frame import Observed, Operands
 from tpregistry.isolation import isolated
 from tpregistry.jax.graph import Graph, graph
-from tpregistry.jax.patterns import KEPT, function, pattern
+from tpregistry.jax.patterns import KEPT, Within, function, layer, pattern
 from tpregistry.processes import launched
 
 T = TypeVar("T")
@@ -24,12 +24,15 @@ NAMES = ("x", "y", "w")
 
 
 class JaxFrame:
-    """See `tpregistry.frame.Frame`."""
+    """See `tpregistry.frame.Frame`. What is timed is what ``within`` makes of a kernel: a layer of a model."""
 
     name = "jax"
     scalings = True
     """XLA fuses e3nn-jax's slices, broadcasts and concatenations into loops that choose a piece for each number: 20 times the
     time of a kernel on a CPU, and as long as a product, next to which they stand in each layer."""
+
+    def __init__(self, within: Within = layer) -> None:
+        self.within = within
 
     def environment(self, device: str) -> dict[str, str]:
         """CPU or accelerator model, cores and jax version."""
@@ -69,7 +72,7 @@ class JaxFrame:
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
         """A layer around the kernel: forward; with gradients; or the pattern of training on forces, see `patterns`."""
         arrays = _arrays(operands, dtype, device)
-        timed, inputs = pattern(kernel, order), (_graph(operands), *arrays.values())
+        timed, inputs = pattern(kernel, order, self.within), (_graph(operands), *arrays.values())
 
         def once() -> None:
             jax.block_until_ready(timed(*inputs))
@@ -142,3 +145,5 @@ def _output_faults(out: Any, like: jax.Array) -> list[str]:
 
 
 FRAME = JaxFrame()
+ALONE = JaxFrame(function)
+"""For those who ask what a kernel takes by itself."""

@@ -18,6 +18,9 @@ from tpregistry.jax.differentiable import differentiable
 from tpregistry.jax.graph import Graph, graph
 
 Array = jax.Array
+Within = Callable[[Kernel, Graph | None], Callable[[Array, Array, Array], Any]]
+"""What is made of a kernel before it is differentiated: `layer`, or `function` for the kernel alone."""
+
 KEPT = 8
 """Functions whose programs are kept: a candidate's, the host's and its reference's of each order.
 
@@ -64,24 +67,24 @@ def _around(samples: int) -> Graph:
 
 
 @lru_cache(maxsize=KEPT)
-def pattern(kernel: Kernel, order: int) -> Callable[..., Any]:
+def pattern(kernel: Kernel, order: int, within: Within = layer) -> Callable[..., Any]:
     """A function of (graph or None, x, y, w, g, a, b, c), as one program: forward; with gradients; or training on forces.
 
     Forces are gradients by everything that has a row per sample, as positions reach it all.
     """
 
     def forward(graph: Any, x: Any, y: Any, w: Any, *cotangents: Any) -> Any:
-        return layer(kernel, graph)(x, y, w)
+        return within(kernel, graph)(x, y, w)
 
     def backward(graph: Any, x: Any, y: Any, w: Any, g: Any, *cotangents: Any) -> Any:
-        out, pull = jax.vjp(layer(kernel, graph), x, y, w)
+        out, pull = jax.vjp(within(kernel, graph), x, y, w)
         return out, pull(g[: len(out)])
 
     def force(graph: Any, x: Any, y: Any, w: Any, g: Any, *cotangents: Any) -> Any:
         places = (0, 1, 2) if w.ndim > 1 else (0, 1)
 
         def out_and_forces(*operands: Any) -> Any:
-            given = lambda *moving: layer(kernel, graph)(*moving, *operands[len(places) :])  # noqa: E731
+            given = lambda *moving: within(kernel, graph)(*moving, *operands[len(places) :])  # noqa: E731
             out, pull = jax.vjp(given, *operands[: len(places)])
             return out, pull(g[: len(out)])
 
