@@ -51,15 +51,15 @@ class Layer(nn.Module):
         sent: Any = e3nn.flax.Linear(features.irreps, name="up")(features)
         messages = e3nn.tensor_product(sent[senders], harmonics, filter_ir_out=e3nn.Irreps(self.irreps))
         radial = e3nn.bessel(jnp.linalg.norm(vectors, axis=-1), 8, 3.0)
-        weights = e3nn.flax.MultiLayerPerceptron([32, messages.irreps.num_irreps], jax.nn.silu)(radial)
-        summed = e3nn.scatter_sum(messages * weights, dst=receivers, output_size=features.shape[0])
+        weights = e3nn.flax.MultiLayerPerceptron((32, messages.irreps.num_irreps), jax.nn.silu)(radial)
+        summed: Any = e3nn.scatter_sum(messages * weights, dst=receivers, output_size=features.shape[0])
         return e3nn.gate(e3nn.flax.Linear(gated(self.irreps), name="down")(summed / 4.0))
 
 
 def gated(irreps: str) -> Any:
     """With a scalar for each copy that is gated."""
     out = e3nn.Irreps(irreps)
-    return (out + f"{out.filter(drop='0e').num_irreps}x0e").regroup()
+    return (out + f"{out.filter(drop=e3nn.Irreps('0e')).num_irreps}x0e").regroup()
 
 
 class Model(nn.Module):
@@ -69,10 +69,12 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, positions: Any, species: Any, senders: Any, receivers: Any) -> Any:
-        features = e3nn.flax.Linear(self.hidden, name="embed")(e3nn.IrrepsArray(f"{SPECIES}x0e", jax.nn.one_hot(species, SPECIES)))
+        features = e3nn.flax.Linear(e3nn.Irreps(self.hidden), name="embed")(
+            e3nn.IrrepsArray(f"{SPECIES}x0e", jax.nn.one_hot(species, SPECIES))
+        )
         for n in range(2):
             features = Layer(self.hidden, name=f"layer{n}")(features, positions[senders] - positions[receivers], senders, receivers)
-        return jnp.sum(e3nn.flax.Linear("0e", name="readout")(features).array)
+        return jnp.sum(e3nn.flax.Linear(e3nn.Irreps("0e"), name="readout")(features).array)
 
 
 def graph() -> tuple[Any, ...]:

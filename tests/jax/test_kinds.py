@@ -54,9 +54,10 @@ def symbolic_zeros(product: Product) -> Any:
     """Of two results one is used: the other's cotangent is a zero without numbers."""
 
     def backward(operands: Any, cotangents: Any) -> Any:
-        given = [jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c for c in cotangents]
+        given = [jnp.zeros(o.shape) if isinstance(c, SymbolicZero) else c for c, o in zip(cotangents, both_shapes, strict=True)]
         return jax.vjp(lambda x, y: (product(x, y), 2 * y), *operands)[1](tuple(given))
 
+    both_shapes = jax.eval_shape(lambda: (product(X, Y), Y))
     both = jax.custom_vjp(lambda x, y: (product(x, y), 2 * y))
     both.defvjp(lambda x, y: (both(x.value, y.value), (x.value, y.value)), backward, symbolic_zeros=True)
     return jax.grad(lambda x, y: jnp.sum(both(x, y)[1]), argnums=(0, 1))(X, Y)
