@@ -21,6 +21,8 @@ from tpregistry.testing import zoo
 from tpregistry_e3nn_jax import E3nnJax
 from tpregistry_e3nn_jax.adapter import Adapter
 
+pytestmark = pytest.mark.xla
+
 WHOLE = bool(os.environ.get("WHOLE_SUITES"))
 SMALL = {dtype: [name for name in zoo(dtype) if WHOLE or not name.startswith("real")] for dtype in ("float32", "float64")}
 SHARE = {"float32": 1 if WHOLE else 3, "float64": 1 if WHOLE else 12}

@@ -23,6 +23,8 @@ from tpregistry.errors import Unsupported
 from tpregistry_e3nn_jax import products as host_products
 from tpregistry_e3nn_jax.adapter import FUNCTIONS, STOCK, Adapter
 
+pytestmark = pytest.mark.xla
+
 X = e3nn.normal("16x0e+16x1o", jax.random.PRNGKey(0), (64,))
 Y = e3nn.normal("0e+1o", jax.random.PRNGKey(1), (64,))
 
@@ -183,7 +185,6 @@ def test_a_library_that_is_imported_before_jax(first, tmp_path):
     assert found[3] == "True"
 
 
-@pytest.mark.xla
 @pytest.mark.skipif(not hasattr(errors, "HostRaised"), reason="the gate does not tell yet who raised")
 @pytest.mark.filterwarnings("ignore:tpregistry. deciding failed")
 def test_no_verdict_is_kept_where_the_host_itself_raised(patched_jax, monkeypatch, tmp_path):
