@@ -5,7 +5,8 @@
 
 `uvu` products are measured twice: as `e3nn_jax.tensor_product` with a filter, as most JAX models write them (weights multiply
 its result), and, as all others, as `FunctionalTensorProduct` with weights, mapped over samples. Forward, forward and
-backward, and the force pattern; contestants take turns, in random order; medians. Each backend passes the gate first. `auto`
+backward, and the force pattern (forces by all that has a row per sample), each of the kernel alone; what becomes of it in a model
+shows `jax_model.py`. Contestants take turns, in random order; medians. Each backend passes the gate first. `auto`
 is what the tuner chooses, in the times of this very run. Seconds of compilation are of the pattern's first call, in a process
 that finds kernels on disk and has compiled nothing yet. Dispatch is what tracing a call takes beyond tracing its kernel's own.
 """
@@ -35,9 +36,10 @@ from rich.table import Table
 
 import tpregistry
 from tpregistry import discovery, session
-from tpregistry.frame import Host, frame
+from tpregistry.frame import Host
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw
+from tpregistry.jax.frame import ALONE as FRAME
 from tpregistry.machine import cores, cpu_model
 from tpregistry.problem import Mode, Problem, bucket
 from tpregistry.settings import current
@@ -50,7 +52,6 @@ from tpregistry_e3nn_jax.products import read_tensor_product
 HERE = Path(__file__).parent
 PATTERNS = ("forward", "backward", "force")
 HOST = "e3nn_jax"
-FRAME = frame("jax")
 
 
 @dataclass

@@ -66,6 +66,13 @@ def test_scalings_stay_with_the_host() -> None:
     assert select(scaling, ALL, forced, None, may_measure=True) == Choice(("cg-dense",), Source.FORCED)
 
 
+def test_scalings_are_measured_in_frameworks_whose_own_code_for_them_is_slow() -> None:
+    scaling = PROBLEM.at(paths=(Path(0, 0, 0, Mode.UUU, True, 1.0),), irreps_in2=Irreps.parse("4x0e"))
+    assert select(scaling, ALL, Settings(), None, may_measure=True, scalings=True).measure
+    off = Settings(Request.parse("off"))
+    assert select(scaling, ALL, off, None, may_measure=True, scalings=True) == Choice(("e3nn",), Source.OFF)
+
+
 def test_nothing_is_measured_where_it_must_not_be() -> None:
     assert not choose("auto", may_measure=False).measure
     assert choose("cg", may_measure=False) == Choice(("cg-dense", "cg-hoist"), Source.FORCED)

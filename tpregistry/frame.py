@@ -49,6 +49,8 @@ class Frame(Protocol):
     """What gate and tuner need of a framework."""
 
     name: str
+    scalings: bool
+    """Whether products that only scale copies by scalars are measured as others are: where the host's code for them is slow."""
 
     def environment(self, device: str) -> dict[str, str]:
         """Device or CPU model, threads, driver, framework: what a measurement depends on besides the problem."""

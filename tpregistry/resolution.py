@@ -88,7 +88,8 @@ class Resolution:
 
     def foresee(self, settings: Settings | None = None, *, may_measure: bool) -> Choice:
         """What `select` says, with what is known now; nothing runs."""
-        return select(self.problem, self.candidates, settings or self.settings, self.record, may_measure=may_measure)
+        known, asked = self.record, settings or self.settings
+        return select(self.problem, self.candidates, asked, known, may_measure=may_measure, scalings=self.frame.scalings)
 
     def _select(self, settings: Settings | None = None) -> Choice:
         choice = self.foresee(settings, may_measure=self.frame.may_measure())

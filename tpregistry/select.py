@@ -2,7 +2,8 @@
 
 The rule, in order:
 1. ``off``: the host.
-2. ``auto``, and the problem only scales copies by scalars (gates, norms): the host; no kernel is worth its call there.
+2. ``auto``, and the problem only scales copies by scalars (gates, norms): the host, in frameworks where no kernel is worth its
+   call there.
 3. Names in TP_BACKEND: the members of the first name that can do the problem, then those of the next, and so on. Among
    the members of a family, the record's order, else they are measured where that is allowed.
 4. ``auto``: the winner of a valid record, among those that are not excluded now. Without a record, or where a backend has
@@ -74,13 +75,20 @@ class Choice:
 
 
 def select(
-    problem: Problem, candidates: tuple[Candidate, ...], settings: Settings, record: Record | None, *, may_measure: bool
+    problem: Problem,
+    candidates: tuple[Candidate, ...],
+    settings: Settings,
+    record: Record | None,
+    *,
+    may_measure: bool,
+    scalings: bool = False,
 ) -> Choice:
-    """The rule above. ``may_measure`` is false in programs of several processes and while something is captured."""
+    """The rule above. ``may_measure`` is false in programs of several processes and while something is captured; ``scalings``
+    says that a framework's own code for those may be slow, see `Frame.scalings`."""
     host = next(candidate.name for candidate in candidates if candidate.host)
     if settings.backend.off:
         return Choice((host,), Source.OFF)
-    if settings.backend.auto and problem.is_scaling:
+    if settings.backend.auto and problem.is_scaling and not scalings:
         return Choice((host,), Source.RULE)
     able = tuple(c for c in candidates if (c.ok and not any(c.answers_to(name) for name in settings.backend.excluded)) or c.host)
     known = record if record is not None and settings.tune is not Tune.FORCE and valid(record, candidates) else None

@@ -35,7 +35,7 @@ def _run(tensor_product: Any, weights: Any, input1: Any, input2: Any) -> Any:
     if not found.problem.paths:
         return None
     w = flat if found.problem.weight_numel == flat.size else jnp.concatenate([flat[place] for place in found.weights] or [flat[:0]])
-    array = product(found.problem, host_of(found.problem), jnp.asarray(input1.array), jnp.asarray(input2.array), w)
+    array = product(found.problem, host_of(found.problem), input1.array, input2.array, w)
     return None if array is None else irreps_array(found.irreps_out, array, found.zero_flags)
 
 

@@ -61,9 +61,9 @@ def _run(read: Callable[..., Reading | None], args: Any, kwargs: Any) -> Any:
         return None
     if reading is None:
         return None
-    found, x = reading.found, jnp.asarray(reading.x.array)
-    w = jnp.zeros((0,), x.dtype)
-    array = product(found.problem, reading.host, x, jnp.asarray(reading.y.array), w) if found.problem.paths else None
+    found = reading.found
+    w = jnp.zeros((0,), found.problem.dtype)
+    array = product(found.problem, reading.host, reading.x.array, reading.y.array, w) if found.problem.paths else None
     if array is None:
         return None
     out = irreps_array(found.irreps_out, array, found.zero_flags)

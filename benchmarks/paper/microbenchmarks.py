@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ from microbenchmarks_report import Row, show
 
 from tpregistry import expressivity
 from tpregistry.backend import Kernel
-from tpregistry.frame import frame
 from tpregistry.gate.cases import draw
 from tpregistry.machine import cpu_model
 from tpregistry.problem import Problem
@@ -65,12 +64,18 @@ def _row(setting: str, degree: int, product: str, problem: Problem, name: str) -
     return Row(setting, degree, product, name, rank, len(problem.paths), points(name, problem, degree), 0.0, {}, {})
 
 
+def alone(framework: str) -> Any:
+    """The seam that times kernels by themselves: JAX's own times layers of a model around them."""
+    module = import_module(f"tpregistry.{framework}.frame")
+    return getattr(module, "ALONE", module.FRAME)
+
+
 def measure(found: list[Case], pattern: str, asked: argparse.Namespace) -> None:
     """One pattern of all cases, in turns."""
     thunks = {}
     for row, problem, kernel, framework in found:
         operands = draw(problem, asked.samples, 0)
-        thunks[row.name] = thunk = frame(framework).thunk(kernel, operands, "float32", "cpu", PATTERNS.index(pattern))
+        thunks[row.name] = thunk = alone(framework).thunk(kernel, operands, "float32", "cpu", PATTERNS.index(pattern))
         row.prepare_seconds = round(max(row.prepare_seconds, _seconds(thunk)), 3)
     micros = sample(thunks, asked.rounds)
     for row, *_ in found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import pytest
@@ -22,13 +21,6 @@ BACKENDS = ("cg-dense", "cg-hoist", "cg-llvm", "cuequivariance-jax")
 """Those that do every product."""
 
 EASY = problem_from_irreps("4x0e+4x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float32")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Nearly all of these tests compile XLA programs."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xla)
 
 
 def on_a_cpu() -> list[str]:

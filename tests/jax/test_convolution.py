@@ -24,6 +24,8 @@ from tpregistry_cg import CgHoist, CgLlvm
 from tpregistry_cuequivariance import CuequivarianceJax
 from tpregistry_e3nn_jax.adapter import Adapter
 
+pytestmark = pytest.mark.xla
+
 SENDING, NODES, EDGES = 5, 4, 23
 PER_EDGE = (
     problem_from_irreps("3x0e+2x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float32")

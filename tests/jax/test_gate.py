@@ -21,6 +21,8 @@ from tpregistry.testing import zoo
 from tpregistry_e3nn_jax import E3nnJax
 from tpregistry_e3nn_jax.adapter import Adapter
 
+pytestmark = pytest.mark.xla
+
 WHOLE = tier() == "all"
 SMALL = {dtype: [name for name in zoo(dtype) if not name.startswith("real")] for dtype in ("float32", "float64")}
 SOME = {("float32", name) for name in SMALL["float32"][::6]} | {("float64", name) for name in SMALL["float64"][::24]}

@@ -18,6 +18,8 @@ from nequix.model import Nequix
 import tpregistry
 from tests.jax.conftest import force
 
+pytestmark = pytest.mark.xla
+
 ATOMS, SPECIES = 12, 3
 RADIUS = 2.5
 

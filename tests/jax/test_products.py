@@ -13,6 +13,8 @@ import tpregistry
 from tests.jax.conftest import force
 from tpregistry_e3nn_jax.adapter import STOCK
 
+pytestmark = pytest.mark.xla
+
 IRREPS = ["4x0e+3x1o+2x2e", "0o+1e+2x1o+0e", "3x1o+2x0e+1o", "2x3o+0x1e+2x0e"]
 ONE = ["0e+1o+2e", "1e+1o", "2x1o+0e"]
 

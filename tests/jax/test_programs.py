@@ -12,13 +12,18 @@ from collections import Counter
 import e3nn_jax as e3nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import tpregistry
 from tests.conftest import forget
 from tests.jax.conftest import force, on_a_cpu
+from tpregistry import errors, session
 from tpregistry.errors import Unsupported
+from tpregistry_e3nn_jax import products as host_products
 from tpregistry_e3nn_jax.adapter import FUNCTIONS, STOCK, Adapter
+
+pytestmark = pytest.mark.xla
 
 X = e3nn.normal("16x0e+16x1o", jax.random.PRNGKey(0), (64,))
 Y = e3nn.normal("0e+1o", jax.random.PRNGKey(1), (64,))
@@ -178,3 +183,25 @@ def test_a_library_that_is_imported_before_jax(first, tmp_path):
     found = run(tmp_path, program, TP_BACKEND="cg-llvm")
     assert "-> cg-llvm" in found[2]
     assert found[3] == "True"
+
+
+@pytest.mark.skipif(not hasattr(errors, "HostRaised"), reason="the gate does not tell yet who raised")
+@pytest.mark.filterwarnings("ignore:tpregistry. deciding failed")
+def test_no_verdict_is_kept_where_the_host_itself_raised(patched_jax, monkeypatch, tmp_path):
+    """The program gets the host's error; once that is mended, the backend is taken."""
+
+    def broken(*_, **__):
+        raise ArithmeticError("the host's own")
+
+    stock = STOCK["tensor_product"]
+    with tpregistry.use("cg-llvm,e3nn_jax", cache_dir=str(tmp_path)):
+        monkeypatch.setitem(STOCK, "tensor_product", broken)
+        host_products._host.cache_clear()
+        session.forget()
+        with pytest.raises(ArithmeticError, match="the host's own"):
+            host_products.accelerated("tensor_product", host_products.read_tensor_product)(X, Y)
+        assert not tpregistry.decisions()
+        monkeypatch.setitem(STOCK, "tensor_product", stock)
+        host_products._host.cache_clear()
+        np.testing.assert_allclose(e3nn.tensor_product(X, Y).array, stock(X, Y).array, atol=1e-5)
+        assert [decision.backend for decision in tpregistry.decisions()] == ["cg-llvm"]

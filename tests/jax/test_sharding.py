@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.xla
+
 HERE = Path(__file__).parent
 
 

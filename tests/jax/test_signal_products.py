@@ -24,6 +24,8 @@ from tpregistry.torch import GauntSymmetricContraction as TorchContraction
 from tpregistry.torch import gaunt_many_body as torch_many_body
 from tpregistry_cg import CgLlvm
 
+pytestmark = pytest.mark.xla
+
 NATURAL = "2x0e+2x1o+2x2e"
 FIELD = str(products.vector_irreps(1, 2))
 PROBLEMS = {

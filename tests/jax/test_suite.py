@@ -14,6 +14,8 @@ from tests.jax.conftest import BACKENDS as EVERY_PRODUCT
 from tests.jax.conftest import on_a_cpu
 from tests.tiers import first, tier
 
+pytestmark = pytest.mark.xla
+
 WHOLE = tier() == "all"
 PRODUCTS = ["_src/tensor_products_test.py", "_src/legacy"]
 USERS = [f"_src/{name}_test.py" for name in ("config", "grad", "linear_haiku", "gate")]

@@ -19,6 +19,8 @@ from tpregistry.problem import Mode, Problem
 from tpregistry.settings import Settings
 from tpregistry_cg import CgLlvm
 
+pytestmark = pytest.mark.xla
+
 SHARED = problem_from_irreps("3x0e+2x1o", "0e+1o", None, Mode.UVU, shared_weights=True, dtype="float32").at(derivatives=1)
 PER_SAMPLE = SHARED.at(shared_weights=False)
 

@@ -26,6 +26,8 @@ from tpregistry_cg import CgLlvm
 from tpregistry_e3nn_jax.adapter import STOCK
 from tpregistry_e3nn_jax.host import host_of, irreps_array
 
+pytestmark = pytest.mark.xla
+
 IX, IY = "2x0e+2x1o", "0e+1o"
 PRODUCT = FunctionalFullyConnectedTensorProduct(IX, IY, "3x0e+2x1o")
 WEIGHTS = [jax.random.normal(jax.random.PRNGKey(n), ins.path_shape) for n, ins in enumerate(PRODUCT.instructions)]

@@ -13,6 +13,8 @@ from math import prod
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from tpregistry import session, settings
 from tpregistry.errors import TPError
@@ -34,6 +36,9 @@ def product(problem: Problem, host: Host, x: Array, y: Array, w: Array) -> Array
 
     ``problem`` is at any batch. Raises what `session.resolve` raises.
     """
+    if not all(isinstance(operand, (jax.Array, np.ndarray)) for operand in (x, y, w)):
+        return _left("operands that are no arrays")
+    x, y, w = map(jnp.asarray, (x, y, w))
     rule = _left_to_host(x, y, w) or (f"dtype {x.dtype} of a {problem.dtype} problem" if str(x.dtype) != problem.dtype else None)
     if rule is not None:
         return _left(rule)
@@ -94,6 +99,8 @@ def _left_to_host(x: Array, y: Array, w: Array) -> str | None:
         return f"dtype {x.dtype}"
     if not x.dtype == y.dtype == w.dtype:
         return "operands of different dtypes"
+    if any(jax.typeof(operand).memory_space is not jax.memory.Space.Device for operand in (x, y, w)):
+        return "operands in the host's memory"
     return None
 
 

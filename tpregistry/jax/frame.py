@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import jax
@@ -15,24 +15,24 @@ from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Observed, Operands
 from tpregistry.isolation import isolated
-from tpregistry.jax.differentiable import differentiable
 from tpregistry.jax.graph import Graph, graph
+from tpregistry.jax.patterns import KEPT, Within, function, layer, pattern
 from tpregistry.processes import launched
 
 T = TypeVar("T")
 NAMES = ("x", "y", "w")
 
-KEPT = 8
-"""Functions whose programs are kept: a candidate's, the host's and its reference's of each order.
-
-A program takes up to thousands of memory maps, of which a Linux process may have 65,530: XLA ends it where none is left.
-"""
-
 
 class JaxFrame:
-    """See `tpregistry.frame.Frame`."""
+    """See `tpregistry.frame.Frame`. What is timed is what ``within`` makes of a kernel: a layer of a model."""
 
     name = "jax"
+    scalings = True
+    """XLA fuses e3nn-jax's slices, broadcasts and concatenations into loops that choose a piece for each number: 20 times the
+    time of a kernel on a CPU, and as long as a product, next to which they stand in each layer."""
+
+    def __init__(self, within: Within = layer) -> None:
+        self.within = within
 
     def environment(self, device: str) -> dict[str, str]:
         """CPU or accelerator model, cores and jax version."""
@@ -70,19 +70,18 @@ class JaxFrame:
         return ()
 
     def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
-        """Forward; forward and backward; or the pattern of training on forces (dy, or dx without a y, then all gradients)."""
+        """A layer around the kernel: forward; with gradients; or the pattern of training on forces, see `patterns`."""
         arrays = _arrays(operands, dtype, device)
-        function = _pattern(kernel, order)
-        inputs = [_graph(operands), *(arrays[name] for name in (*NAMES, "g", "a", "b"))]
+        timed, inputs = pattern(kernel, order, self.within), (_graph(operands), *arrays.values())
 
         def once() -> None:
-            jax.block_until_ready(function(*inputs))
+            jax.block_until_ready(timed(*inputs))
 
         return once
 
     def other_orders(self, asked: int) -> tuple[int, ...]:
-        """Calls are decided while they are traced, when nobody knows yet whether gradients will be taken."""
-        return (0,) if asked else ()
+        """Calls are decided while they are traced, when nobody knows yet which gradients will be taken."""
+        return tuple(order for order in (0, 1, 2) if asked and order != asked)
 
     def free_bytes(self, device: str) -> int:
         """Free device memory; on a CPU what the system calls available."""
@@ -109,11 +108,6 @@ def _graph(operands: Operands) -> Graph | None:
     return graph(jnp.asarray(edges.senders), jnp.asarray(edges.receivers), edges.sending, edges.nodes)
 
 
-def _function(kernel: Kernel, graph: Graph | None) -> Callable[..., Any]:
-    """The kernel as a function of x, y and w; a convolution's is that of a graph."""
-    return differentiable(kernel) if graph is None else partial(differentiable(kernel), graph=graph)
-
-
 @lru_cache(maxsize=KEPT)
 def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[str, Any]]:
     """out, its gradients and theirs, of a graph or None, x, y, w, g, a, b, c, as one program; out alone where its shape is wrong.
@@ -126,13 +120,13 @@ def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[st
     """
 
     def evaluate(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any, c: Any) -> dict[str, Any]:
-        function = _function(kernel, graph)
+        called = function(kernel, graph)
 
         def first(x: Any, y: Any, w: Any, g: Any) -> Any:
-            out, pull = jax.vjp(function, x, y, w)
+            out, pull = jax.vjp(called, x, y, w)
             return out, pull(g)
 
-        values = {"out": function(x, y, w)}
+        values = {"out": called(x, y, w)}
         if order == 0 or getattr(values["out"], "shape", None) != g.shape or values["out"].dtype != g.dtype:
             return values
         (_, gradients), pull = jax.vjp(first, x, y, w, g)
@@ -140,29 +134,6 @@ def _evaluator(kernel: Kernel, order: int, device: str) -> Callable[..., dict[st
         return values if order == 1 else values | dict(zip(("ddx", "ddy", "ddw", "ddg"), pull((g, (a, b, c))), strict=True))
 
     return jax.jit(evaluate, compiler_options={"xla_backend_optimization_level": 0} if device == "cpu" else None)
-
-
-@lru_cache(maxsize=KEPT)
-def _pattern(kernel: Kernel, order: int) -> Callable[..., Any]:
-    def forward(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any) -> Any:
-        return _function(kernel, graph)(x, y, w)
-
-    def backward(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any) -> Any:
-        out, pull = jax.vjp(_function(kernel, graph), x, y, w)
-        return out, pull(g)
-
-    def force(graph: Any, x: Any, y: Any, w: Any, g: Any, a: Any, b: Any) -> Any:
-        function = _function(kernel, graph)
-        place, cotangent = (1, b) if y.size else (0, a)
-
-        def out_and_force(*operands: Any) -> Any:
-            out, pull = jax.vjp(lambda operand: function(*operands[:place], operand, *operands[place + 1 :]), operands[place])
-            return out, pull(g)[0]
-
-        found, pull = jax.vjp(out_and_force, x, y, w)
-        return found, pull((g, cotangent))
-
-    return jax.jit((forward, backward, force)[order])
 
 
 def _output_faults(out: Any, like: jax.Array) -> list[str]:
@@ -174,3 +145,5 @@ def _output_faults(out: Any, like: jax.Array) -> list[str]:
 
 
 FRAME = JaxFrame()
+ALONE = JaxFrame(function)
+"""For those who ask what a kernel takes by itself."""

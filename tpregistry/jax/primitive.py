@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from itertools import compress
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching, mlir, partial_eval
 
 from tpregistry.jax.emitter import emit_jnp
 from tpregistry.jax.graph import Graph, side_by_side
+from tpregistry.jax.interpreters import register
 from tpregistry.jax.partition import by_samples, for_devices
 from tpregistry.plan import Operand, Plan
 
@@ -112,6 +114,15 @@ def _transposed(plan: Plan, linear: tuple[bool, ...], given: tuple[bool, ...]) -
 
 
 @cache
+def _part(plan: Plan, used: tuple[bool, ...]) -> Plan:
+    """The plan of some outputs; the operand with a row per sample by which they are counted stays."""
+    whole = plan.part((True,) * len(plan.inputs), used)
+    read = {factor.operand for term in whole.terms for factor in term.factors}
+    counted = next(o for o in plan.inputs if o.batched and not o.site)
+    return whole.part(tuple(o.name in read or o == counted for o in whole.inputs), (True,) * len(whole.outputs))
+
+
+@cache
 def _with_samples(plan: Plan, batched: tuple[bool, ...]) -> Plan:
     return plan.with_samples(batched)
 
@@ -183,6 +194,20 @@ def _flat(operand: Array, axis: Any, batched: bool, size: int, rows: int) -> Arr
 batching.primitive_batchers[plan_p] = _batch
 
 
+def _without_unused(used: Sequence[bool], equation: Any) -> tuple[list[bool], Any]:
+    """Results that nobody reads are not computed, and what they alone depend on is not either."""
+    if all(used) or not any(used):
+        return [any(used)] * len(equation.invars), equation if any(used) else None
+    plan = equation.params["plan"]
+    part = _part(plan, tuple(used))
+    needed = [o in part.inputs for o in plan.inputs] + [True] * (len(equation.invars) - len(plan.inputs))
+    read, written = list(compress(equation.invars, needed)), list(compress(equation.outvars, used))
+    return needed, equation.replace(invars=read, outvars=written, params=equation.params | {"plan": part})
+
+
+partial_eval.dce_rules[plan_p] = _without_unused
+
+
 def _portable(*values: Array, plan: Plan, compiled: Compiled, counts: Counts) -> tuple[Array, ...]:
     operands, graph = _split(plan, values, counts)
     return emit_jnp(plan)(*operands, graph=graph)
@@ -192,6 +217,8 @@ def _compiled(*values: Array, plan: Plan, compiled: Compiled, counts: Counts) ->
     operands, graph = _split(plan, values, counts)
     return compiled(plan)(*operands, graph=graph) if graph else compiled(plan)(*operands)
 
+
+register(plan_p, _portable)
 
 _lower_portable = mlir.lower_fun(_portable, multiple_results=True)
 _lower_compiled = mlir.lower_fun(_compiled, multiple_results=True)

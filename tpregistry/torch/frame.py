@@ -29,6 +29,7 @@ class TorchFrame:
     """See `tpregistry.frame.Frame`."""
 
     name = "torch"
+    scalings = False
 
     def environment(self, device: str) -> dict[str, str]:
         """CPU or GPU model, threads, driver and torch version."""
