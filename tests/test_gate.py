@@ -12,7 +12,8 @@ import torch
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.problem import Problem
-from tpregistry.testing import FAULTS, Loopback, applies, faulty_kernel, random_problem, zoo
+from tpregistry.store.evidence import required
+from tpregistry.testing import FAULTS, READING, Loopback, applies, faulty_kernel, random_problem, zoo
 from tpregistry_cg import CgDense, CgHoist, CgLlvm
 from tpregistry_e3nn.adapter import Adapter
 
@@ -51,6 +52,21 @@ def test_every_fault_is_noticed(fault: str) -> None:
     for _ in range(DRAWS):
         problem = drawn_problem(generator, fault)
         assert is_caught(problem, fault, generator), f"{fault} went unnoticed on {problem.to_json()}"
+
+
+@pytest.mark.parametrize("fault", READING)
+def test_faults_of_reading_are_noticed_in_convolutions(fault: str) -> None:
+    generator = np.random.default_rng(sorted(READING).index(fault))
+    for _ in range(DRAWS // 4):
+        problem = drawn_problem(generator, fault).convolution(16)
+        assert is_caught(problem, fault, generator), f"{fault} went unnoticed on {problem.to_json()}"
+
+
+def test_evidence_holds_every_check_that_a_record_needs() -> None:
+    problem = zoo("float32")["one triple by two paths"]
+    for asked in (problem, problem.at(derivatives=0), problem.at(derivatives=1), problem.convolution(16)):
+        evidence = verify(Loopback().build(asked, "cpu"), yardstick(asked))
+        assert required(asked) <= evidence.to_json().keys(), required(asked) - evidence.to_json().keys()
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -13,11 +13,12 @@ import numpy as np
 
 from tpregistry import machine
 from tpregistry.backend import Kernel
-from tpregistry.frame import Observed, Operands
+from tpregistry.frame import Array, Observed, Operands
 from tpregistry.isolation import isolated
 from tpregistry.jax.differentiable import differentiable
 from tpregistry.jax.graph import Graph, graph
 from tpregistry.processes import launched
+from tpregistry.store.evidence import EVERYWHERE
 
 T = TypeVar("T")
 NAMES = ("x", "y", "w")
@@ -33,6 +34,7 @@ class JaxFrame:
     """See `tpregistry.frame.Frame`."""
 
     name = "jax"
+    batches = (EVERYWHERE,)
 
     def environment(self, device: str) -> dict[str, str]:
         """CPU or accelerator model, cores and jax version."""
@@ -69,16 +71,24 @@ class JaxFrame:
         """None: arrays do not change, and what is differentiated is what was traced."""
         return ()
 
-    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
+    def may_look(self, kernel: Kernel) -> bool:
+        """Where code was generated: what is made of JAX's own functions XLA compiles anew for every program, in seconds."""
+        return hasattr(kernel, "sources")
+
+    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], Any]:
         """Forward; forward and backward; or the pattern of training on forces (dy, or dx without a y, then all gradients)."""
         arrays = _arrays(operands, dtype, device)
         function = _pattern(kernel, order)
         inputs = [_graph(operands), *(arrays[name] for name in (*NAMES, "g", "a", "b"))]
 
-        def once() -> None:
-            jax.block_until_ready(function(*inputs))
+        def once() -> Any:
+            return jax.block_until_ready(function(*inputs))
 
         return once
+
+    def numbers(self, result: Any) -> list[Array]:
+        """Of arrays, however nested."""
+        return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(result)]
 
     def other_orders(self, asked: int) -> tuple[int, ...]:
         """Calls are decided while they are traced, when nobody knows yet whether gradients will be taken."""
