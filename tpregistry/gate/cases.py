@@ -24,7 +24,8 @@ _ROUNDING = {"float64": 0, "float32": 29, "float16": 42, "bfloat16": 45}
 class Case:
     """One evaluation: ``order`` derivatives, and ``tiles`` copies of the main case where the batch is large.
 
-    The scales of its blocks are those of the case that it is ``like``. One that ``repeats`` has the numbers of the main one.
+    The scales of its blocks are at least those of the case that it is ``like``: few samples have no fair ones. One that
+    ``repeats`` has the numbers of the main one.
     """
 
     name: str

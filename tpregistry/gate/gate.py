@@ -125,7 +125,8 @@ class Yardstick:
     def _compared(self, case: Case, quantity: str, values: dict[str, Array]) -> tuple[Array, Array, list[float]]:
         """What a kernel gave and what is expected, copy by copy of the main case, and the scales of the blocks."""
         copies = case.tiles if self._summed(quantity) else 1
-        return values[quantity] / copies, self.target(case)[quantity], self.scale(case.like)[quantity]
+        units = zip(self.scale(case.like)[quantity], self.scale(case.name)[quantity], strict=True)
+        return values[quantity] / copies, self.target(case)[quantity], [max(pair) for pair in units]
 
     def target(self, case: Case) -> dict[str, Array]:
         """What is expected; copies of the main case are expected to repeat it."""
