@@ -193,7 +193,7 @@ class Resolution:
     def _fault(self, kernel: Kernel, entry: Entry) -> str:
         from tpregistry.gate import look
 
-        if look.digest(kernel, self.problem) != entry.digest:
+        if look.digest(kernel) != entry.digest:
             return OTHER
         return look.fault(kernel, entry, self.problem, self.host, self.frame, self.device)
 

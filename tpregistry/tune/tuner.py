@@ -154,7 +154,7 @@ def _check(bench: Bench, contestant: Contestant, yardstick: Yardstick, entry: En
     if not evidence.ok:
         return done, None
     bench.passed[contestant.name] = kernel
-    return replace(done, digest=digest(kernel, bench.problem)), kernel
+    return replace(done, digest=digest(kernel)), kernel
 
 
 def _place(error: BaseException, backend: Backend) -> str:
