@@ -224,11 +224,9 @@ class Resolution:
         """
         trusted = self.record if self._measured or self.settings.tune is not Tune.FORCE else None
         entry = trusted.entry(name) if trusted else None
-        unknown = entry is None or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED)
-        if unknown or entry.versions != self.versions(name) or (entry.outcome is Outcome.OK and gap(self.problem, entry)):
+        if entry is None or entry.versions != self.versions(name) or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED):
             return self._gated(name)
-        assert entry is not None
-        return entry
+        return self._gated(name) if entry.outcome is Outcome.OK and gap(self.problem, entry) else entry
 
     def _gated(self, name: str) -> Entry:
         bench = replace(self._bench(lambda message: None), deadline=float("inf"))

@@ -72,8 +72,8 @@ def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[s
     wrong = disagreements(bench, calls, entries, batch) if len(kernels) > 1 else {}
     entries |= {name: replace(entries[name], outcome=_of(reason), reasons=(reason,)) for name, reason in wrong.items()}
     for name in wrong:
-        bench.passed.pop(name)
-    kernels, calls = ({name: one for name, one in held.items() if name not in wrong} for held in (kernels, calls))
+        bench.passed.pop(name, None)
+        del kernels[name], calls[name]
     samples = race(calls, bench.deadline, bench.host.name) if len(kernels) > 1 else {}
     unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
     best, slower = best_of(bench, kernels, samples, batch) if samples else (None if unbuilt else bench.host.name, {})
