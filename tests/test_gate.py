@@ -11,7 +11,8 @@ from tests.tiers import draws, tier
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
 from tpregistry.problem import Problem
-from tpregistry.testing import FAULTS, Loopback, applies, faulty_kernel, random_problem, zoo
+from tpregistry.store.evidence import required
+from tpregistry.testing import FAULTS, READING, Loopback, applies, faulty_kernel, random_problem, zoo
 from tpregistry_cg import CgDense, CgHoist, CgLlvm
 from tpregistry_e3nn.adapter import Adapter
 
@@ -46,9 +47,24 @@ def is_caught(problem: Problem, fault: str, generator: np.random.Generator) -> b
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_noticed(fault: str) -> None:
     generator = np.random.default_rng(sorted(FAULTS).index(fault))
-    for _ in range(draws(60)):
+    for _ in range(draws(60) // (1 if WHOLE or fault not in READING else 3)):
         problem = drawn_problem(generator, fault)
         assert is_caught(problem, fault, generator), f"{fault} went unnoticed on {problem.to_json()}"
+
+
+@pytest.mark.parametrize("fault", READING)
+def test_faults_of_reading_are_noticed_in_convolutions(fault: str) -> None:
+    generator = np.random.default_rng(sorted(READING).index(fault))
+    for _ in range(draws(60) // 4):
+        problem = drawn_problem(generator, fault).convolution(16)
+        assert is_caught(problem, fault, generator), f"{fault} went unnoticed on {problem.to_json()}"
+
+
+def test_evidence_holds_every_check_that_a_record_needs() -> None:
+    problem = zoo("float32")["one triple by two paths"]
+    for asked in (problem, problem.at(derivatives=0), problem.at(derivatives=1), problem.convolution(16)):
+        evidence = verify(Loopback().build(asked, "cpu"), yardstick(asked))
+        assert required(asked) <= evidence.to_json().keys(), required(asked) - evidence.to_json().keys()
 
 
 @pytest.mark.parametrize("seed", range(10))

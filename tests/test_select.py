@@ -11,6 +11,7 @@ from tpregistry.problem import Mode, Path
 from tpregistry.select import Candidate, Choice, Source, select
 from tpregistry.settings import Request, Settings, Tune
 from tpregistry.store import Entry, Outcome, Record
+from tpregistry.store.evidence import required
 
 HOST = Candidate("e3nn", "e3nn", host=True, versions=(("e3nn", "0.6"),))
 DENSE = Candidate("cg-dense", "cg", versions=(("tpregistry", "1"),))
@@ -21,8 +22,10 @@ ALL = (DENSE, HOIST, HOST, UNABLE)
 
 def record(winner: str | None, **medians: float) -> Record:
     versions = {candidate.name.replace("-", "_"): dict(candidate.versions) for candidate in ALL}
+    proof = {name: [1e-9, 1e-6] for name in required(PROBLEM)}
     entries = tuple(
-        Entry(name.replace("_", "-"), Outcome.OK, versions[name], samples_us=(median,)) for name, median in medians.items()
+        Entry(name.replace("_", "-"), Outcome.OK, versions[name], evidence={} if name == "e3nn" else proof, samples_us=(median,))
+        for name, median in medians.items()
     )
     return Record(PROBLEM, {}, "e3nn", entries, winner)
 
@@ -103,3 +106,51 @@ def test_one_that_is_slower_in_part_does_not_follow_a_winner_that_is_excluded() 
 
 def test_a_record_without_a_winner_is_a_miss() -> None:
     assert choose("auto", record(None, e3nn=9.0)).measure
+
+
+def _proven(**changes: object) -> Record:
+    """The record with changes to its winner's entry."""
+    (entry,) = (entry for entry in TUNED.entries if entry.backend == "cg-hoist")
+    return replace(TUNED.with_entry(replace(entry, **changes)), winner="cg-hoist")  # type: ignore[arg-type]
+
+
+def _with_host(**changes: object) -> Record:
+    (entry,) = (entry for entry in TUNED.entries if entry.backend == "e3nn")
+    return TUNED.with_entry(replace(entry, **changes))  # type: ignore[arg-type]
+
+
+PROOF = {name: [1e-9, 1e-6] for name in required(PROBLEM)}
+FLAWS = {
+    "no evidence": _proven(evidence={}),
+    "evidence of the forward alone": _proven(evidence={name: pair for name, pair in PROOF.items() if " d" not in name}),
+    "a check less": _proven(evidence={name: pair for name, pair in PROOF.items() if name != "sliced dy"}),
+    "an error of NaN": _proven(evidence=PROOF | {"main dw": [float("nan"), 1e-6]}),
+    "an error above what is allowed": _proven(evidence=PROOF | {"main dw": [2e-6, 1e-6]}),
+    "an endless error": _proven(evidence=PROOF | {"main dw": [float("inf"), float("inf")]}),
+    "anything allowed": _proven(evidence=PROOF | {"main dw": [0.1, float("inf")]}),
+    "an error below 0": _proven(evidence=PROOF | {"main dw": [-1.0, 1e-6]}),
+    "a further check that failed": _proven(evidence=PROOF | {"bucket out": [1.0, 1e-6]}),
+    "no samples": _proven(samples_us=()),
+    "another outcome": _proven(outcome=Outcome.WRONG),
+    "a crash": _proven(outcome=Outcome.RAISED),
+    "a reason against": _proven(reasons=("TP171 0.50 times the host",)),
+    "no entry of the host": replace(TUNED, entries=tuple(entry for entry in TUNED.entries if entry.backend != "e3nn")),
+    "no samples of the host": _with_host(samples_us=()),
+    "a host that was wrong": replace(_with_host(outcome=Outcome.WRONG), winner="e3nn"),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_record_whose_winner_is_none_is_a_miss(flaw: str) -> None:
+    assert choose("auto", FLAWS[flaw]).measure
+    assert choose("auto", FLAWS[flaw], may_measure=False) == Choice(("e3nn",), Source.HEURISTIC)
+
+
+def test_whole_evidence_is_none_of_these() -> None:
+    assert choose("auto", _proven()) == Choice(("cg-hoist", "e3nn"), Source.RECORD)
+    assert choose("auto", _proven(evidence=PROOF | {"bucket out": [0.0, 1e-6]})).source is Source.RECORD
+
+
+def test_one_without_evidence_does_not_follow_a_winner_that_is_excluded() -> None:
+    (dense,) = (entry for entry in TUNED.entries if entry.backend == "cg-dense")
+    assert choose("auto,!cg-hoist", TUNED.with_entry(replace(dense, evidence={}))).order[0] == "e3nn"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.others import STRANGER, act, place, shared
 from tests.test_problem import PROBLEM
-from tests.test_select import TUNED
+from tests.test_select import FLAWS, TUNED
 from tpregistry.store import Record, Store, files
 from tpregistry.store.files import leftovers, write_whole
 
@@ -58,6 +58,17 @@ def damaged(record: Record) -> dict[str, str]:
         "samples beyond floats": _with(whole, samples_us=[10**400]),
         "uneven samples": whole.replace('"samples_us": [9.0]', '"samples_us": [9.0, 9.0]'),
     }
+
+
+@pytest.mark.parametrize("kind", FLAWS)
+def test_a_record_whose_winner_is_none_is_a_miss_and_one_warning(tmp_path: Path, kind: str) -> None:
+    Store(tmp_path).put(replace(FLAWS[kind], environment=ENVIRONMENT))
+    store = Store(tmp_path)
+    with pytest.warns(UserWarning, match="the problem counts as not tuned") as caught:
+        assert store.get(ENVIRONMENT, PROBLEM) is None
+        assert store.get(ENVIRONMENT, PROBLEM) is None
+    assert len(caught) == 1
+    assert "winner" in str(caught[0].message)
 
 
 def _with(whole: str, **fields: object) -> str:
@@ -109,6 +120,7 @@ def _write(root: Path, times: int) -> None:
         Store(root).put(RECORD)
 
 
+@pytest.mark.processes
 def test_many_writers_leave_one_whole_record(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write, args=(tmp_path, 50)) for _ in range(3)]

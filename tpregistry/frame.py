@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tpregistry.backend import Kernel
 from tpregistry.graph import Edges
+from tpregistry.layout import Layout
 
 T = TypeVar("T")
 Array = NDArray[Any]
@@ -24,7 +25,7 @@ class Operands:
     """
 
     values: dict[str, Array]
-    strided: bool = False
+    layout: Layout = Layout.DENSE
     graph: Edges | None = None
 
 
@@ -51,6 +52,8 @@ class Frame(Protocol):
     name: str
     scalings: bool
     """Whether products that only scale copies by scalars are measured as others are: where the host's code for them is slow."""
+    batches: tuple[int, ...]
+    """Numbers of samples on which kernels are checked, besides those of every problem."""
 
     def environment(self, device: str) -> dict[str, str]:
         """Device or CPU model, threads, driver, framework: what a measurement depends on besides the problem."""
@@ -72,8 +75,16 @@ class Frame(Protocol):
         """What a kernel does wrong when it is called as programs call it, beyond single evaluations."""
         ...
 
-    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
-        """One call, with derivatives as the order asks, waiting for the device: what the tuner times."""
+    def may_look(self, kernel: Kernel) -> bool:
+        """Whether a kernel can be evaluated now, on a small case, within milliseconds."""
+        ...
+
+    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], Any]:
+        """One call, with derivatives as the order asks, waiting for the device: what the tuner times. Returns what it computed."""
+        ...
+
+    def numbers(self, result: Any) -> list[Array]:
+        """What a thunk returned, as float64: the same arrays for every kernel."""
         ...
 
     def other_orders(self, asked: int) -> tuple[int, ...]:

@@ -20,12 +20,15 @@ from tpregistry.progress import Progress
 from tpregistry.select import Candidate, Choice, Source, select
 from tpregistry.settings import Fallback, Settings, Tune
 from tpregistry.store import Entry, Outcome, Record, open_store
+from tpregistry.store.evidence import gap
 from tpregistry.tune import Bench, Contestant, check_alone, tune
 from tpregistry.verdicts import examine
 
 UNMEASURED = (
     "no record for this device and these threads, and of several processes none measures: run `tpregistry autotune` first, in one"
 )
+
+OTHER = "other code than that which was checked"
 
 
 @dataclass(repr=False)
@@ -50,6 +53,7 @@ class Resolution:
         self.record = self.store.get(self.environment, self.problem)
         self.notes: list[str] = []
         self._measured = False
+        self._passed: dict[str, Kernel] = {}
 
     def __repr__(self) -> str:
         choice = self.foresee(may_measure=False)
@@ -141,7 +145,7 @@ class Resolution:
 
     def _bench(self, show: Callable[[str], None]) -> Bench:
         deadline = time.perf_counter() + self.settings.budget
-        return Bench(self.problem, self.host, self.frame, self.device, deadline, self.batch, show, self._watch)
+        return Bench(self.problem, self.host, self.frame, self.device, deadline, self.batch, show, self._watch, self._passed)
 
     def _watch(self, contestant: Contestant) -> AbstractContextManager[None]:
         return self.crashes.watch(contestant.name, contestant.versions, str(self.problem))
@@ -166,11 +170,41 @@ class Resolution:
             self.notes += [f"{name}: {reason}" for reason in entry.reasons]
             return None
         try:
-            kernel = self.build(name)
+            kernel = self._passed.get(name) or self._seen_again(name, entry)
         except (Exception, SystemExit) as error:  # a plugin may raise anything; the next candidate takes over
-            self.notes.append(f"{name}: TP180 raised {type(error).__name__}: {error}")
+            self._lose(entry, f"TP180 raised {type(error).__name__}: {error}", Outcome.RAISED)
             return None
-        return self._decision(name, kernel, kernel.engine, choice.source)
+        return self._decision(name, kernel, kernel.engine, choice.source) if kernel else None
+
+    def _seen_again(self, name: str, entry: Entry) -> Kernel | None:
+        """The kernel of a backend that another process has checked: the same code, and right on one small case here."""
+        kernel = self.build(name)
+        if not self.frame.may_look(kernel):
+            return kernel
+        with self._watch(self.contestant(name)):
+            fault = self.frame.isolated(lambda: self._fault(kernel, entry))
+        if fault == OTHER:
+            entry = self._gated(name)
+            self.notes += [f"{name}: {reason}" for reason in entry.reasons]
+            return self._passed.get(name)
+        if fault:
+            self._lose(entry, f"TP190 wrong, looked at before its first use: {fault}", Outcome.WRONG)
+        return None if fault else kernel
+
+    def _fault(self, kernel: Kernel, entry: Entry) -> str:
+        from tpregistry.gate import look
+
+        if look.digest(kernel) != entry.digest:
+            return OTHER
+        return look.fault(kernel, entry, self.problem, self.host, self.frame, self.device)
+
+    def _lose(self, entry: Entry, reason: str, outcome: Outcome) -> None:
+        """What passed once and fails here is said, and its record counts no more."""
+        self.notes.append(f"{entry.backend}: {reason}")
+        if self.record is not None:
+            self._keep(self.record.with_entry(replace(entry, outcome=outcome, reasons=(reason,), samples_us=())))
+        if not self.settings.backend.forced:
+            warnings.warn(f"tpregistry: {entry.backend} for {self.problem}: {reason}; it is not used", stacklevel=2)
 
     def _passed_over(self) -> list[str]:
         """Why those that the user named before the host cannot."""
@@ -184,16 +218,21 @@ class Resolution:
         return build(self.contestant(name).backend, self.problem, self.device, self.frame.name)
 
     def _checked(self, name: str) -> Entry:
-        """The entry of a backend in the record if it is of these versions; else it is gated now, and that is kept.
+        """The entry of a backend in the record if it is of these versions and its evidence whole; else it is gated now, and that
+        is kept.
 
         TP_TUNE=force trusts no record but the one that was just made.
         """
         trusted = self.record if self._measured or self.settings.tune is not Tune.FORCE else None
         entry = trusted.entry(name) if trusted else None
         if entry is None or entry.versions != self.versions(name) or entry.outcome in (Outcome.NOT_BUILT, Outcome.UNSUPPORTED):
-            bench = replace(self._bench(lambda message: None), deadline=float("inf"))
-            record, entry = check_alone(bench, self.contestant(name), self.record)
-            self._keep(record)
+            return self._gated(name)
+        return self._gated(name) if entry.outcome is Outcome.OK and gap(self.problem, entry) else entry
+
+    def _gated(self, name: str) -> Entry:
+        bench = replace(self._bench(lambda message: None), deadline=float("inf"))
+        record, entry = check_alone(bench, self.contestant(name), self.record)
+        self._keep(record)
         return entry
 
     def _decision(self, name: str, kernel: Kernel | None, engine: str, source: Source) -> Decision:

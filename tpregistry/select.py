@@ -19,6 +19,7 @@ from enum import StrEnum
 from tpregistry.backend import Reason
 from tpregistry.problem import Problem
 from tpregistry.settings import Settings, Tune
+from tpregistry.store.evidence import flaw, gap
 from tpregistry.store.record import Outcome, Record
 
 
@@ -99,10 +100,10 @@ def select(
 
 
 def valid(record: Record, candidates: tuple[Candidate, ...]) -> bool:
-    """Whether the winner and the host of a record are here, in the versions that were measured."""
+    """Whether the winner of a record is one by its evidence, and it and the host are here, in the versions that were measured."""
     here = {candidate.name: dict(candidate.versions) for candidate in candidates if candidate.ok or candidate.host}
     deciding = [entry for entry in record.entries if entry.backend in (record.winner, record.host)]
-    return record.winner is not None and all(here.get(entry.backend) == entry.versions for entry in deciding)
+    return record.winner is not None and not flaw(record) and all(here.get(entry.backend) == entry.versions for entry in deciding)
 
 
 def _by_name(settings: Settings, able: tuple[Candidate, ...], record: Record | None, tunable: bool) -> Choice:
@@ -129,7 +130,8 @@ def _automatic(able: tuple[Candidate, ...], record: Record | None, tunable: bool
     from tpregistry.tune.race import winner  # numpy, which commands that only list do without
 
     timed = (entry for entry in record.entries if entry.samples_us and not entry.reasons and entry.backend in names)
-    samples = {entry.backend: list(entry.samples_us) for entry in timed}
+    right = (entry for entry in timed if entry.backend == host or not gap(record.problem, entry))
+    samples = {entry.backend: list(entry.samples_us) for entry in right}
     best = record.winner if record.winner in names else winner(samples, host) if host in samples else host
     return Choice((str(best), host), Source.RECORD)
 

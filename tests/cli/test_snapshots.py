@@ -28,6 +28,7 @@ from tpregistry.store import Store
 pytest.importorskip("e3nn")
 FOLDER = Path(__file__).parent / "snapshots"
 PYTHON = sys.executable
+CASES = r"main|repeated|one sample|no sample|\d+ samples|strided|sliced|offset|expanded|scale|rotated|inverted|bucket"
 ONLY_HOST = {"TP_PLUGINS": "e3nn"}
 ONLY_HOSTS = {"TP_PLUGINS": "e3nn,definition"}
 TINY = ("2x0e+2x1o", "0e+1o")
@@ -94,7 +95,7 @@ def normal(text: str, folder: Path) -> str:
         FRAME.environment("cpu")["device"]: "DEVICE",
     }
     rules = (
-        (r"\S+ \((main|scale|rotated|one sample|strided)[^)]*\)(?=  )", "N (CHECK)"),
+        (rf"\S+ \(({CASES})[^)]*\)(?=  )", "N (CHECK)"),
         (r"(?<![\w.-])\d[\d,]*(\.\d|e[+-]\d)[\w.+-]*", "N"),
         (r"\b\d+ (d|h|min|s|ms)\b", r"N \1"),
         (r"(?<=\S) {2,}", "  "),

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -41,7 +42,7 @@ def by_hand(tp: o3.TensorProduct, x: torch.Tensor, y: torch.Tensor, w: torch.Ten
     senders, receivers = ends()
     with tpregistry.use("off"):
         messages = tp(x[senders], y, w)
-    return torch.zeros(nodes, messages.shape[1], dtype=x.dtype).index_add(0, receivers, messages)
+    return torch.zeros(nodes, messages.shape[1], dtype=messages.dtype).index_add(0, receivers, messages)
 
 
 @pytest.mark.parametrize("backend", ["cg-llvm", "cg-hoist", "cg-dense", "e3nn", "auto"])
@@ -189,6 +190,76 @@ def test_what_does_not_fit_is_refused() -> None:
         conv(x.to("meta"), y, w, *ends())
     with pytest.raises(TypeError, match="is no e3nn TensorProduct"):
         TensorProductConv(torch.nn.Linear(2, 2))
+
+
+MISFITS = {
+    "a column less of y": lambda x, y, w: (x, y[:, :8], w),
+    "a column more of x": lambda x, y, w: (torch.cat([x, x[:, :1]], 1), y, w),
+    "half of the columns of x": lambda x, y, w: (x[:, :16], y, w),
+    "no column of x": lambda x, y, w: (x[:, :0], y, w),
+    "y without columns": lambda x, y, w: (x, y[:, 0], w),
+    "an axis more of y": lambda x, y, w: (x, y[:, None], w),
+    "an axis more of x": lambda x, y, w: (x[None], y, w),
+    "a number as x": lambda x, y, w: (x[0, 0], y, w),
+    "a row less of the weights": lambda x, y, w: (x, y, w[:-1]),
+    "one row of weights": lambda x, y, w: (x, y, w[:1]),
+    "y elsewhere": lambda x, y, w: (x, y.to("meta"), w),
+    "weights elsewhere": lambda x, y, w: (x, y, w.to("meta")),
+}
+
+
+@pytest.mark.parametrize("kind", MISFITS)
+def test_kernels_read_no_further_than_operands_go(kind: str) -> None:
+    """Also where a kernel is bound already: some of these gave numbers of size 1e29, some ended the process."""
+    conv, inputs = TensorProductConv(product()), [operand.detach() for operand in operands()]
+    with tpregistry.use("cg-llvm"):
+        conv(*inputs, *ends())
+        with pytest.raises(ValueError, match=r"rows|takes|on meta"):
+            conv(*MISFITS[kind](*inputs), *ends())
+
+
+@pytest.mark.parametrize("wide", ["x", "y", "w", "xy", "yw"])
+def test_operands_of_several_dtypes_are_those_of_the_host(wide: str) -> None:
+    scalar = o3.TensorProduct("32x0e", "0e", "32x0e", [(0, 0, 0, "uvu", True)], shared_weights=False, internal_weights=False)
+    for tp in (product(), scalar):
+        sizes = tp.irreps_in1.dim, tp.irreps_in2.dim, tp.weight_numel
+        inputs = [
+            torch.randn(rows, size, dtype=torch.float64 if name in wide else torch.float32)
+            for name, rows, size in zip("xyw", (NODES, EDGES, EDGES), sizes, strict=True)
+        ]
+        conv = TensorProductConv(tp)
+        with tpregistry.use("cg-llvm"):
+            conv(*(operand.float() for operand in inputs), *ends())
+            before = tpregistry.decisions().left_to_host["operands of different dtypes"]
+            found = _result(lambda: conv(*inputs, *ends()))  # noqa: B023
+            assert tpregistry.decisions().left_to_host["operands of different dtypes"] == before + 1
+        expected = _result(lambda: by_hand(tp, *inputs))  # noqa: B023
+        assert type(found) is type(expected)
+        if isinstance(found, torch.Tensor):
+            torch.testing.assert_close(found, expected)
+
+
+def _result(call: Callable[[], torch.Tensor]) -> object:
+    try:
+        return call()
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
+def test_what_is_written_into_indices_later_does_not_reach_a_graph(kind: torch.dtype) -> None:
+    """Kernels read at them: they were looked at when the graph was made."""
+    tp, inputs, (senders, receivers) = product(), operands(), (index.sort().values for index in ends(kind))
+    edges = Graph(senders, receivers, NODES, NODES)
+    with tpregistry.use("cg-llvm"):
+        conv = TensorProductConv(tp)
+        expected = conv(*inputs, senders.clone(), receivers.clone())
+        senders.fill_(1 << 30), receivers.fill_(1 << 30)
+        assert torch.equal(conv(*inputs, edges), expected)
+        other = Graph(*ends(), NODES, NODES)
+        other.senders.fill_(1 << 40)
+        with pytest.raises(IndexError, match="but there are 12 nodes"):
+            conv(*(operand.requires_grad_() for operand in inputs), other).sum().backward()
 
 
 def test_it_is_tuned_ahead_and_explained() -> None:

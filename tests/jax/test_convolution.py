@@ -163,3 +163,13 @@ def test_what_does_not_fit_is_refused() -> None:
         tensor_product_conv(PER_EDGE, x, y, w, senders.astype(float), receivers)
     with pytest.raises(TypeError, match="neither a Problem nor"):
         tensor_product_conv("0e", x, y, w, senders, receivers)
+
+
+def test_a_graph_has_no_fewer_than_no_nodes() -> None:
+    import jax.numpy as jnp
+
+    from tpregistry.jax.graph import graph
+
+    index = jnp.zeros(3, int)
+    with pytest.raises(ValueError, match="at least 0 of each"):
+        graph(index, index, 3, -1)

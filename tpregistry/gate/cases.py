@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tpregistry.frame import Array, Operands
 from tpregistry.graph import Edges
+from tpregistry.layout import Layout
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
+from tpregistry.store.evidence import BATCHES, LAYOUTS, checked_order, scale_factors
 
 ODD = 33
 """Samples of the main case: odd, and enough of them for a fair scale of each block."""
@@ -19,31 +22,51 @@ _ROUNDING = {"float64": 0, "float32": 29, "float16": 42, "bfloat16": 45}
 
 @dataclass(frozen=True)
 class Case:
-    """One evaluation: ``order`` derivatives, and ``tiles`` copies of the main case where the batch is large."""
+    """One evaluation: ``order`` derivatives, and ``tiles`` copies of the main case where the batch is large.
+
+    The scales of its blocks are at least those of the case that it is ``like``: few samples have no fair ones. One that
+    ``repeats`` has the numbers of the main one.
+    """
 
     name: str
     operands: Operands
     order: int
     tiles: int = 1
+    like: str = "main"
+    repeats: bool = False
 
 
-def cases(problem: Problem, seed: int, bucket_tiles: int) -> list[Case]:
-    """All cases of a problem, the main one first. The gate covers second order wherever gradients are wanted at all."""
-    order = 2 if problem.derivatives else 0
+def cases(problem: Problem, seed: int, bucket_tiles: int, batches: Sequence[int] = BATCHES) -> list[Case]:
+    """All cases of a problem, the main one first; ``batches`` are further numbers of samples."""
+    order = checked_order(problem)
     main = draw(problem, ODD, seed)
+    own_scale = {
+        **{f"scale {scale:g}": _scaled(problem, main, scale) for scale in scale_factors(problem)},
+        "rotated": _turned(problem, main, inversion=False),
+        "inverted": _turned(problem, main, inversion=True),
+    }
     found = [
         Case("main", main, order),
-        Case("repeated", main, order),
+        Case("repeated", main, order, repeats=True),
         Case("one sample", draw(problem, 1, seed + 1), order),
         Case("no sample", draw(problem, 0, seed + 2), order),
-        Case("strided", replace(main, strided=True), order),
-        *(Case(f"scale {scale:g}", _scaled(problem, main, scale), order) for scale in _scales(problem)),
-        Case("rotated", _turned(problem, main, inversion=False), order),
-        Case("inverted", _turned(problem, main, inversion=True), order),
+        *(_laid(problem, main, layout, order) for layout in LAYOUTS),
+        *(Case(f"{count} samples", draw(problem, count, seed + count), order) for count in batches),
+        *(Case(name, operands, order, like=name) for name, operands in own_scale.items()),
     ]
     if bucket_tiles > 1:
-        found.append(Case("bucket", _tiled(problem, main, bucket_tiles), problem.derivatives, bucket_tiles))
+        tiled = _tiled(problem, main, bucket_tiles)
+        found.append(Case("bucket", tiled, problem.derivatives, bucket_tiles, repeats=True))
     return found
+
+
+def _laid(problem: Problem, main: Operands, layout: Layout, order: int) -> Case:
+    """The main case in another layout; where all rows are one, that is what they hold."""
+    if layout is not Layout.EXPANDED:
+        return Case(layout, replace(main, layout=layout), order, repeats=True)
+    shared = ("w", "c") if problem.shared_weights else ()
+    values = {n: value if n in shared else np.repeat(value[:1], len(value), axis=0) for n, value in main.values.items()}
+    return Case(layout, replace(main, values=values, layout=layout), order)
 
 
 def filled(problem: Problem, operands: Operands) -> Operands:
@@ -99,11 +122,6 @@ def round_to(array: Array, dtype: str) -> Array:
         return array
     bits = array.view(np.int64) + (1 << (drop - 1))
     return (bits >> drop << drop).view(np.float64)
-
-
-def _scales(problem: Problem) -> tuple[float, float]:
-    """Small and large inputs; float16 overflows beyond 65504, and a product of two scales must stay below."""
-    return (0.1, 10.0) if problem.dtype == "float16" else (1e-3, 1e3)
 
 
 def _scaled(problem: Problem, main: Operands, scale: float) -> Operands:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from tpregistry.gate.cases import ODD, Case, cases, filled, fitting_batch, turn_
 from tpregistry.gate.listening import listening
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
+from tpregistry.store.evidence import TURNS
 
 LARGE_BYTES = 2 * 2**30
 """A batch whose operands and derivatives fill this is large enough for the check of a full bucket."""
@@ -70,31 +71,34 @@ class Yardstick:
         self.problem, self.frame, self.device = problem, frame, device
         self.blocks = Blocks(problem)
         self._host, self._reference = host.kernel, host.reference()
-        self.cases = cases(problem, seed, self._bucket_tiles())
+        self.cases = cases(problem, seed, self._bucket_tiles(), frame.batches)
+        self._case = {case.name: case for case in self.cases}
+        self.expected, self.scale, self.host_error = cache(self._expected), cache(self._scale), cache(self._host_error)
 
     def _bucket_tiles(self) -> int:
-        """Copies of the main case that make up the batch bucket, or as much of it as LARGE_BYTES hold."""
+        """Copies of the main case that make up the batch bucket, or as much of it as LARGE_BYTES hold: a multiple of 4, where
+        kernels that take several samples at once have none left over."""
         room = min(self.frame.free_bytes(self.device), LARGE_BYTES)
-        return max(1, fitting_batch(self.problem, self.problem.batch, room) // ODD)
+        tiles = max(1, fitting_batch(self.problem, self.problem.batch, room) // ODD)
+        return tiles - tiles % 4 if tiles > 4 else tiles
 
     def observe(self, kernel: Kernel, case: Case, dtype: str | None = None) -> Observed:
         """A kernel on a case."""
         return self.frame.observe(kernel, case.operands, dtype or self.problem.dtype, self.device, case.order)
 
-    @cached_property
-    def expected(self) -> dict[str, dict[str, Array]]:
-        """The float64 of the host for each case that is evaluated by it."""
-        return {case.name: self._of_host(self._reference, case, "float64") for case in self._own_cases}
+    def _expected(self, name: str) -> dict[str, Array]:
+        """The float64 of the host on a case; that of the main one where the case repeats it."""
+        case = self._case[name]
+        return self.expected("main") if case.repeats else self._of_host(self._reference, case, "float64")
 
-    @cached_property
-    def scale(self) -> dict[str, dict[str, list[float]]]:
-        """Scale of each block of each quantity, by case."""
-        return {name: scales(self.blocks, values) for name, values in self.expected.items()}
+    def _scale(self, name: str) -> dict[str, list[float]]:
+        """Scale of each block of each quantity of a case."""
+        return scales(self.blocks, self.expected(name))
 
-    @cached_property
-    def host_error(self) -> dict[str, dict[str, float]]:
-        """How far the host at the problem's dtype is from its float64, by case and quantity."""
-        return {case.name: self.errors(case, self._of_host(self._host, case)) for case in self._own_cases}
+    def _host_error(self, name: str) -> dict[str, float]:
+        """How far the host at the problem's dtype is from its float64 on a case, by quantity."""
+        case = self._case[name]
+        return self.host_error("main") if case.repeats else self.errors(case, self._of_host(self._host, case))
 
     def usage_faults(self, kernel: Kernel) -> list[str]:
         """What a kernel does wrong on the main case when it is called as programs call it."""
@@ -110,13 +114,9 @@ class Yardstick:
             return values
         return {name: value if self._summed(name) else value[:count] for name, value in values.items()}
 
-    @property
-    def _own_cases(self) -> list[Case]:
-        return [case for case in self.cases if case.name not in ("repeated", "strided", "bucket")]
-
     def errors(self, case: Case, values: dict[str, Array]) -> dict[str, float]:
         """Largest error of any block of each quantity, as a fraction of the block's scale."""
-        return {name: largest_error(self.blocks, name, *self._compared(case, name, values)) for name in self.target(case)[1]}
+        return {name: largest_error(self.blocks, name, *self._compared(case, name, values)) for name in self.target(case)}
 
     def blame(self, case: Case, quantity: str, values: dict[str, Array]) -> str:
         """The block with the largest error of a quantity."""
@@ -124,26 +124,22 @@ class Yardstick:
 
     def _compared(self, case: Case, quantity: str, values: dict[str, Array]) -> tuple[Array, Array, list[float]]:
         """What a kernel gave and what is expected, copy by copy of the main case, and the scales of the blocks."""
-        like, expected = self.target(case)
         copies = case.tiles if self._summed(quantity) else 1
-        return values[quantity] / copies, expected[quantity], self.scale[like][quantity]
+        units = zip(self.scale(case.like)[quantity], self.scale(case.name)[quantity], strict=True)
+        return values[quantity] / copies, self.target(case)[quantity], [max(pair) for pair in units]
 
-    def target(self, case: Case) -> tuple[str, dict[str, Array]]:
-        """The case whose scales apply, and what is expected; copies of the main case are expected to repeat it."""
-        if case.name in ("one sample", "no sample"):
-            return "main", self.expected[case.name]
-        if case.name not in self.expected:
-            main = self.expected["main"]
-            repeat = {name: value if self._summed(name) else np.tile(value, (case.tiles, 1)) for name, value in main.items()}
-            return "main", {name: value for name, value in repeat.items() if order_of(name) <= case.order}
-        return case.name, self.expected[case.name]
+    def target(self, case: Case) -> dict[str, Array]:
+        """What is expected; copies of the main case are expected to repeat it."""
+        once = {name: value for name, value in self.expected(case.name).items() if order_of(name) <= case.order}
+        if case.tiles == 1:
+            return once
+        return {name: value if self._summed(name) else np.tile(value, (case.tiles, 1)) for name, value in once.items()}
 
     def tolerance(self, case: Case, quantity: str) -> float:
         """A multiple of the host's error on the case, with a floor by dtype; sums over a large batch err with its root."""
-        host = self.host_error.get(case.name) or self.host_error["main"]
         multiple = MULTIPLES[quantity if quantity == "out" else quantity.rstrip("xywg")]
         grown = case.tiles**0.5 if self._summed(quantity) else 1.0
-        return multiple * grown * max(host.get(quantity, 0.0), FLOORS[self.problem.dtype])
+        return multiple * grown * max(self.host_error(case.name).get(quantity, 0.0), FLOORS[self.problem.dtype])
 
     def _summed(self, quantity: str) -> bool:
         return self.problem.shared_weights and quantity in ("dw", "ddw")
@@ -168,7 +164,7 @@ def verify(kernel: Kernel, yardstick: Yardstick) -> Evidence:
         seen[case.name] = observed.values
         errors = yardstick.errors(case, observed.values)
         checks += [_check(yardstick, case, quantity, error, observed.values) for quantity, error in errors.items()]
-        if case.name in ("rotated", "inverted"):
+        if case.name in TURNS:
             checks.append(_equivariance(yardstick, case, seen))
         if all(check.ok for check in checks) and case is yardstick.cases[0]:
             faults += yardstick.usage_faults(kernel)
@@ -191,12 +187,12 @@ def _equivariance(yardstick: Yardstick, case: Case, seen: dict[str, dict[str, Ar
     """f(R x, R y, w) against R f(x, y, w), both of the kernel itself; the host's departure from it sets the tolerance."""
     inversion = case.name == "inverted"
     turn = irreps_matrix(yardstick.problem.irreps_out, turn_vector(inversion), inversion)
-    scale = yardstick.scale["main"]["out"]
+    scale = yardstick.scale("main")["out"]
 
     def departure(turned: Array, straight: Array) -> float:
         return largest_error(yardstick.blocks, "out", turned, straight @ turn.T, scale)
 
-    host = departure(yardstick.expected[case.name]["out"], yardstick.expected["main"]["out"])
+    host = departure(yardstick.expected(case.name)["out"], yardstick.expected("main")["out"])
     error = departure(seen[case.name]["out"], seen["main"]["out"])
     allowed = host + 2 * max(yardstick.tolerance(case, "out"), yardstick.tolerance(yardstick.cases[0], "out"))
     return Check(f"{case.name} equivariance", error, allowed)

@@ -13,11 +13,12 @@ import numpy as np
 
 from tpregistry import machine
 from tpregistry.backend import Kernel
-from tpregistry.frame import Observed, Operands
+from tpregistry.frame import Array, Observed, Operands
 from tpregistry.isolation import isolated
 from tpregistry.jax.graph import Graph, graph
 from tpregistry.jax.patterns import KEPT, Within, function, layer, pattern
 from tpregistry.processes import launched
+from tpregistry.store.evidence import EVERYWHERE
 
 T = TypeVar("T")
 NAMES = ("x", "y", "w")
@@ -30,6 +31,7 @@ class JaxFrame:
     scalings = True
     """XLA fuses e3nn-jax's slices, broadcasts and concatenations into loops that choose a piece for each number: 20 times the
     time of a kernel on a CPU, and as long as a product, next to which they stand in each layer."""
+    batches = (EVERYWHERE,)
 
     def __init__(self, within: Within = layer) -> None:
         self.within = within
@@ -69,15 +71,23 @@ class JaxFrame:
         """None: arrays do not change, and what is differentiated is what was traced."""
         return ()
 
-    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
+    def may_look(self, kernel: Kernel) -> bool:
+        """Where code was generated: what is made of JAX's own functions XLA compiles anew for every program, in seconds."""
+        return hasattr(kernel, "sources")
+
+    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], Any]:
         """A layer around the kernel: forward; with gradients; or the pattern of training on forces, see `patterns`."""
         arrays = _arrays(operands, dtype, device)
         timed, inputs = pattern(kernel, order, self.within), (_graph(operands), *arrays.values())
 
-        def once() -> None:
-            jax.block_until_ready(timed(*inputs))
+        def once() -> Any:
+            return jax.block_until_ready(timed(*inputs))
 
         return once
+
+    def numbers(self, result: Any) -> list[Array]:
+        """Of arrays, however nested."""
+        return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(result)]
 
     def other_orders(self, asked: int) -> tuple[int, ...]:
         """Calls are decided while they are traced, when nobody knows yet which gradients will be taken."""

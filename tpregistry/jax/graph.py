@@ -76,6 +76,8 @@ def graph(senders: Array, receivers: Array, sending: int, nodes: int) -> Graph:
     for name, index in (("senders", senders), ("receivers", receivers)):
         if index.ndim != 1 or not jnp.issubdtype(index.dtype, jnp.integer):
             raise TypeError(f"{name}: integers of shape (edges,), not {index.dtype}{list(index.shape)}")
+    if sending < 0 or nodes < 0:
+        raise ValueError(f"{sending} nodes that send and {nodes} that receive: at least 0 of each")
     if senders.shape != receivers.shape:
         raise TypeError(f"{len(senders)} senders, but {len(receivers)} receivers: there is one of each per edge")
     senders, receivers = (index.astype(jnp.promote_types(index.dtype, jnp.int32)) for index in (senders, receivers))

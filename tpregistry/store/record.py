@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from tpregistry.problem import Problem
+from tpregistry.store.evidence import flaw
 from tpregistry.store.shape import check
 
 SCHEMA = "tpregistry.record/1"
@@ -25,7 +26,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One candidate: outcome, all reasons against it, evidence of the gate, and raw samples (µs, one per round)."""
+    """One candidate: outcome, all reasons against it, evidence of the gate, and raw samples (µs, one per round).
+
+    ``digest`` is that of the code that was checked, where it was generated.
+    """
 
     backend: str
     outcome: Outcome
@@ -35,6 +39,7 @@ class Entry:
     evidence: dict[str, list[float]] = field(default_factory=dict)
     samples_us: tuple[float, ...] = ()
     build_seconds: float = 0.0
+    digest: str = ""
 
     @property
     def median_us(self) -> float:
@@ -74,8 +79,9 @@ class Record:
         return median(h / o for h, o in zip(host.samples_us, ours.samples_us, strict=True))
 
     def with_entry(self, entry: Entry) -> Record:
-        """The same record with one entry added or replaced, unless it already holds samples of that entry."""
-        return replace(self, entries=(*(e for e in self.entries if e.backend != entry.backend), entry))
+        """The same record with one entry added or replaced; a winner whose entry has no samples any more is none."""
+        winner = self.winner if entry.samples_us or entry.backend != self.winner else None
+        return replace(self, winner=winner, entries=(*(e for e in self.entries if e.backend != entry.backend), entry))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that holds its own key, so that a foreign file is noticed."""
@@ -84,7 +90,8 @@ class Record:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Record:
-        """Inverse of `to_json`. Raises ValueError, KeyError or TypeError where ``data`` is no record of this schema."""
+        """Inverse of `to_json`. Raises ValueError, KeyError or TypeError where ``data`` is no record of this schema, and ValueError
+        where its winner is none: see `evidence.flaw`."""
         if data["schema"] != SCHEMA:
             raise ValueError(f"schema {data['schema']!r}, not {SCHEMA!r}")
         check(data)
@@ -93,6 +100,8 @@ class Record:
         record = cls(**(fields | {"problem": Problem.from_json(data["problem"]), "entries": entries}))
         if record.problem.digest != data["digest"]:
             raise ValueError("its digest is not that of its problem")
+        if found := flaw(record):
+            raise ValueError(found)
         return record
 
 

@@ -81,4 +81,5 @@ ENTRY: dict[str, Fits] = {
     "evidence": _errors,
     "samples_us": _samples,
     "build_seconds": _size,
+    "digest": _text,
 }

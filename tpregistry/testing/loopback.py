@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tpregistry.backend import Face, Kernel, Reason, Verdict
+from tpregistry.graph import Edges
 from tpregistry.plan import Plan, emit_numpy, plan_tensor_product
 from tpregistry.problem import Problem
 
@@ -20,6 +21,7 @@ class Loopback:
         family="loopback",
         summary="plans through NumPy, for tests",
         frameworks=("torch",),
+        operations=("tensor_product", "tensor_product_conv"),
         requires=("torch",),
     )
 
@@ -46,14 +48,19 @@ class PlanKernel:
         self.plan = plan
         self._run = emit_numpy(plan)
 
-    def __call__(self, *operands: Any) -> Any:
+    def __call__(self, *operands: Any, graph: Any = None) -> Any:
         """A tensor, or a tuple of them where the plan has several outputs."""
         import torch
 
-        results = self._run(*(operand.detach().numpy() for operand in operands))
+        results = self._run(*(operand.detach().numpy() for operand in operands), graph=None if graph is None else _edges(graph))
         tensors = tuple(torch.from_numpy(result) for result in results)
         return tensors[0] if len(tensors) == 1 else tensors
 
     def vjp(self) -> PlanKernel:
         """The kernel of all gradients."""
         return PlanKernel(self.plan.vjp())
+
+
+def _edges(graph: Any) -> Edges:
+    """A graph of tensors as one of arrays."""
+    return Edges(graph.senders.numpy(), graph.receivers.numpy(), graph.sending, graph.nodes)

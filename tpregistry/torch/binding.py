@@ -105,6 +105,7 @@ class Hook:
     ) -> Tensor:
         """The same for a convolution, whose samples are the edges of a graph."""
         rule = left_to_host(x, y, w) or (None if len(graph) else "empty batch")
+        rule = rule or (None if x.dtype == y.dtype == w.dtype else "operands of different dtypes")
         if rule is not None:
             session.made.left_to_host[rule] += 1
             return stock()

@@ -14,10 +14,13 @@ from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Observed, Operands
 from tpregistry.isolation import isolated
+from tpregistry.layout import Layout
 from tpregistry.processes import launched
+from tpregistry.store.evidence import BATCHES
 from tpregistry.torch import usage
 from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
+from tpregistry.torch.laid import laid
 
 T = TypeVar("T")
 Tensor = torch.Tensor
@@ -30,6 +33,7 @@ class TorchFrame:
 
     name = "torch"
     scalings = False
+    batches = BATCHES
 
     def environment(self, device: str) -> dict[str, str]:
         """CPU or GPU model, threads, driver and torch version."""
@@ -74,7 +78,11 @@ class TorchFrame:
         tensors = _tensors(operands, dtype, device, requires_grad=False)
         return tuple(usage.faults(_function(kernel, operands, device), tensors, order))
 
-    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], None]:
+    def may_look(self, kernel: Kernel) -> bool:
+        """Not in capture of a CUDA graph."""
+        return not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+
+    def thunk(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> Callable[[], Any]:
         """Forward; forward and backward; or training on forces (dy with a graph, or dx without a y, then all gradients)."""
         tensors = _tensors(operands, dtype, device, order > 0)
         inputs = [tensors[name] for name in NAMES]
@@ -82,12 +90,17 @@ class TorchFrame:
         function = _function(kernel, operands, device)
         wait = partial(torch.cuda.synchronize, device) if torch.device(device).type == "cuda" else lambda: None
 
-        def once() -> None:
+        def once() -> list[Tensor]:
             with torch.set_grad_enabled(order > 0):
-                pattern(function, inputs, tensors)
+                found = pattern(function, inputs, tensors)
             wait()
+            return found
 
         return once
+
+    def numbers(self, result: Any) -> list[Array]:
+        """Of tensors."""
+        return list(map(_array, result))
 
     def other_orders(self, asked: int) -> tuple[int, ...]:
         """None: every call says what it wants gradients of, and each order is a problem of its own."""
@@ -109,19 +122,20 @@ def _function(kernel: Kernel, operands: Operands, device: str) -> Callable[..., 
     return partial(differentiable(kernel), graph=Graph(senders, receivers, edges.sending, edges.nodes))
 
 
-def _forward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
-    function(*inputs)
+def _forward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> list[Tensor]:
+    return [function(*inputs)]
 
 
-def _backward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
-    gradients([function(*inputs)], inputs, [tensors["g"]], create_graph=False)
+def _backward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> list[Tensor]:
+    out = function(*inputs)
+    return [out, *gradients([out], inputs, [tensors["g"]], create_graph=False)]
 
 
-def _force(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> None:
+def _force(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> list[Tensor]:
     out = function(*inputs)
     name, cotangent = ("y", "b") if tensors["y"].numel() else ("x", "a")
     force = gradients([out], [tensors[name]], [tensors["g"]])
-    gradients([out, *force], inputs, [tensors["g"], tensors[cotangent]], create_graph=False)
+    return [out, *force, *gradients([out, *force], inputs, [tensors["g"], tensors[cotangent]], create_graph=False)]
 
 
 def _evaluate(function: Callable[..., Tensor], tensors: dict[str, Tensor], order: int) -> dict[str, Tensor]:
@@ -148,15 +162,12 @@ def gradients(outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tens
 
 
 def _tensors(operands: Operands, dtype: str, device: str, requires_grad: bool) -> dict[str, Tensor]:
-    return {name: _tensor(value, dtype, device, operands.strided, requires_grad) for name, value in operands.values.items()}
+    return {name: _tensor(value, dtype, device, operands.layout, requires_grad) for name, value in operands.values.items()}
 
 
-def _tensor(value: Array, dtype: str, device: str, strided: bool, requires_grad: bool) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(value)).to(device=device, dtype=getattr(torch, dtype))
-    if strided:
-        tensor = torch.stack([tensor, torch.full_like(tensor, float("nan"))], dim=-1)[..., 0]
-    elif tensor.data_ptr() == value.ctypes.data:
-        tensor = tensor.clone()
+def _tensor(value: Array, dtype: str, device: str, layout: Layout, requires_grad: bool) -> Tensor:
+    dense = torch.from_numpy(np.ascontiguousarray(value)).to(device=device, dtype=getattr(torch, dtype), copy=True)
+    tensor = laid(dense, layout)
     if requires_grad:  # results of other operations, as in a model; kernels may treat a graph's leaves differently
         return tensor.requires_grad_().view_as(tensor)
     return tensor

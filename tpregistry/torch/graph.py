@@ -43,15 +43,16 @@ class Graph:
     """Senders and receivers of a convolution, one of each per edge, int32 or int64, on the device of the operands.
 
     ``nodes`` receive, ``sending`` send. Raises ValueError for what is no list of indices, IndexError for a node that is not there.
-    What is kept can be part of a training step, also where the graph is met in `torch.inference_mode` first.
+    What is kept can be part of a training step, also where the graph is met in `torch.inference_mode` first. The indices are
+    copied: kernels read at them without looking again, so what is written into an array later must not reach them.
     """
 
     def __init__(self, senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> None:
         _check(senders, receivers, sending, nodes)
         with torch.inference_mode(False):
-            self.senders, self.receivers = _index(senders), _index(receivers)
+            self._given = senders.clone(), receivers.clone()
+            self.senders, self.receivers = (index.to(torch.int64, copy=True).contiguous() for index in self._given)
         self.sending, self.nodes = sending, nodes
-        self._given = senders, receivers
 
     def __len__(self) -> int:
         return len(self.senders)
@@ -67,6 +68,7 @@ class Graph:
     def order(self, site: str) -> Order:
         """The edges by their nodes at a site; ties stay in the order of the edges, so that sums are repeatable."""
         if site not in self._orders:
+            _check(self.senders, self.receivers, self.sending, self.nodes)  # whoever has the arrays may have written into them
             ends = (self.senders, self.receivers) if site == "sender" else (self.receivers, self.senders)
             with torch.inference_mode(False):
                 self._orders[site] = _order(*ends, self.count(site))
@@ -93,16 +95,9 @@ def graph(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> Graph
         if found.equals(senders, receivers, sending, nodes):
             known.insert(0, known.pop(place))
             return found
-    with torch.inference_mode(False):
-        made = Graph(senders.clone(), receivers.clone(), sending, nodes)
+    made = Graph(senders, receivers, sending, nodes)
     known[:] = [made, *known[: KEPT - 1]]
     return made
-
-
-def _index(index: Tensor) -> Tensor:
-    """As kernels read it: int64, side by side."""
-    found = index.long().contiguous()
-    return found.clone() if found.is_inference() else found
 
 
 def _stream(index: Tensor) -> int:
@@ -118,7 +113,7 @@ def _order(owner: Tensor, other: Tensor, nodes: int) -> Order:
     first = owner.new_zeros(nodes + 1)
     torch.cumsum(torch.bincount(owner, minlength=nodes), 0, out=first[1:])
     if bool((owner[1:] >= owner[:-1]).all()):
-        return Order(first, torch.arange(len(owner), device=owner.device), other.contiguous())
+        return Order(first, torch.arange(len(owner), device=owner.device), other.clone())
     edges = torch.argsort(owner, stable=True)
     return Order(first, edges, other[edges])
 
@@ -129,5 +124,7 @@ def _check(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> None
             raise ValueError(f"{name}: an index of shape (edges,), int32 or int64, not {tuple(index.shape)} {index.dtype}")
         if len(index) and not (int(index.min()) >= 0 and int(index.max()) < count):
             raise IndexError(f"{name} go from {int(index.min())} to {int(index.max())}, but there are {count} nodes")
+    if sending < 0 or nodes < 0:
+        raise ValueError(f"{sending} nodes that send and {nodes} that receive: at least 0 of each")
     if len(senders) != len(receivers):
         raise ValueError(f"{len(senders)} senders, but {len(receivers)} receivers: there is one of each per edge")

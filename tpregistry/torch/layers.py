@@ -31,6 +31,7 @@ class TensorProductConv(torch.nn.Module):
         self._hook, self._bindings = adapter_for("torch").hook(tp), Bindings()
         self.__dict__["tp"] = tp  # no submodule: its parameters are ours, by the same names
         self._parameters, self._buffers, self._modules = tp._parameters, tp._buffers, tp._modules
+        self._widths = tp.irreps_in1.dim, tp.irreps_in2.dim, tp.weight_numel
 
     def forward(
         self,
@@ -46,9 +47,11 @@ class TensorProductConv(torch.nn.Module):
 
         ``nodes`` receive: by default as many as x has rows. In place of senders, receivers and nodes there may be a `Graph`, which
         is then neither looked at nor compared again: on a GPU that saves waiting for the device. Raises ValueError and IndexError
-        for what does not fit together.
+        for what does not fit together, and what the product raises for weights that it does not take. Operands of several dtypes
+        are the host's.
         """
         w = self._hook.weights(self.tp, weight)
+        self._require_widths(x, y, w)
         if torch.compiler.is_compiling():
             return self._stock(x, y, w, senders, receivers, nodes)
         edges = (
@@ -56,13 +59,7 @@ class TensorProductConv(torch.nn.Module):
             if isinstance(senders, Graph)
             else graph(senders, _needed(receivers), len(x), len(x) if nodes is None else nodes)
         )
-        if edges.senders.device != x.device:
-            raise ValueError(f"the graph is on {edges.senders.device}, but x is on {x.device}: make one there")
-        if edges.sending != len(x):
-            raise ValueError(f"the graph has {edges.sending} senders, but x has {len(x)} rows")
-        if not len(y) == len(edges) or (w.dim() > 1 and len(w) != len(edges)):
-            raise ValueError(f"{len(edges)} edges, but y has {len(y)} rows and the weights {tuple(w.shape)}: one row per edge")
-
+        _require_rows(x, y, w, edges)
         return self._hook.convolve(self.tp, self._bindings, lambda: self._stock(x, y, w, edges), x, y, w, edges)
 
     def _stock(
@@ -72,6 +69,13 @@ class TensorProductConv(torch.nn.Module):
         if isinstance(senders, Graph):
             senders, receivers, nodes = senders.senders, senders.receivers, senders.nodes
         return unfused(self._hook.own(self.tp), x, y, w, senders, _needed(receivers), len(x) if nodes is None else nodes)
+
+    def _require_widths(self, x: Tensor, y: Tensor, w: Tensor) -> None:
+        """Kernels read rows of these widths, whatever lies there; e3nn, which reshapes, takes some others for more rows."""
+        dim1, dim2, numel = self._widths
+        if not (x.dim() == y.dim() == 2 and w.dim() in (1, 2)) or (x.shape[1], y.shape[1], w.shape[-1]) != self._widths:
+            found = f"x {tuple(x.shape)}, y {tuple(y.shape)} and weights {tuple(w.shape)}"
+            raise ValueError(f"{found}: this product takes (senders, {dim1}), (edges, {dim2}) and (edges, {numel}) or ({numel},)")
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
         self._bindings = Bindings()
@@ -95,6 +99,17 @@ class TensorProductConv(torch.nn.Module):
     def extra_repr(self) -> str:
         """The product."""
         return str(self.tp)
+
+
+def _require_rows(x: Tensor, y: Tensor, w: Tensor, edges: Graph) -> None:
+    if edges.senders.device != x.device:
+        raise ValueError(f"the graph is on {edges.senders.device}, but x is on {x.device}: make one there")
+    if not x.device == y.device == w.device:
+        raise ValueError(f"x is on {x.device}, y on {y.device} and the weights on {w.device}: move them to one device")
+    if edges.sending != len(x):
+        raise ValueError(f"the graph has {edges.sending} senders, but x has {len(x)} rows")
+    if not len(y) == len(edges) or (w.dim() > 1 and len(w) != len(edges)):
+        raise ValueError(f"{len(edges)} edges, but y has {len(y)} rows and the weights {tuple(w.shape)}: one row per edge")
 
 
 def _needed(receivers: Tensor | None) -> Tensor:

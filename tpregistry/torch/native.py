@@ -12,11 +12,13 @@ from tpregistry.native import Machine, Writer, Written, compiler, pool
 from tpregistry.plan import Operand, Plan
 from tpregistry.plan.orders import owner, sweeps
 from tpregistry.store import open_code
+from tpregistry.torch.extents import require_extents
 from tpregistry.torch.graph import Graph
 from tpregistry.torch.memory import empty, scratch
 
 Tensor = torch.Tensor
 
+_CPU = torch.device("cpu")
 _REAL = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -31,7 +33,6 @@ class CompiledPlan:
         self.plan, self.dtype, self.writer = plan, dtype, writer
         self.engine = f"llvm, {self.lanes} lanes"
         self._has_sums = not all(operand.batched for operand in plan.outputs)
-        self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched and not operand.site)
 
     @property
     def lanes(self) -> int:
@@ -78,8 +79,8 @@ class CompiledPlan:
         if len(self._sweeps) > 1:
             found = dict(pair for sweep in self._sweeps for pair in sweep.named(*operands, graph=graph))
             return tuple(found[operand.name] for operand in self.plan.outputs)
+        batch = require_extents(operands, self.plan.inputs, self.dtype, _CPU, graph)
         inputs = [_rows(tensor) for tensor in operands]
-        batch = inputs[self._batch_of].shape[0]
         ranges = pool.parts(batch, self.written.nanoseconds, torch.get_num_threads())
         counts = [graph.count(operand.site) if graph is not None and operand.site else batch for operand in self.plan.outputs]
         outputs = [self._output(operand, rows, len(ranges)) for operand, rows in zip(self.plan.outputs, counts, strict=True)]

@@ -6,10 +6,11 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from tpregistry import __version__
 from tpregistry.backend import Backend, Kernel
@@ -17,8 +18,10 @@ from tpregistry.building import build
 from tpregistry.frame import Frame, Host
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw, fitting_batch
+from tpregistry.gate.look import digest
 from tpregistry.problem import Problem
 from tpregistry.store.record import Entry, Outcome, Record
+from tpregistry.tune.agreement import disagreements
 from tpregistry.tune.race import BAND, Samples, race, winner
 
 Progress = Callable[[str], None]
@@ -39,7 +42,7 @@ class Bench:
     """Where and how a problem is checked and measured: on ``batch`` samples, those of the call that asks for it.
 
     The bucket's own size would not do: on a CPU, results beyond the allocator's limits cost page faults, and ratios change.
-    ``watch`` is entered while a contestant is checked.
+    ``watch`` is entered while a contestant is checked. The kernels that pass are left in ``passed``: what runs is what was checked.
     """
 
     problem: Problem
@@ -50,6 +53,7 @@ class Bench:
     batch: int
     progress: Progress = lambda message: None
     watch: Callable[[Contestant], AbstractContextManager[None]] = lambda contestant: nullcontext()
+    passed: dict[str, Kernel] = field(default_factory=dict)
 
 
 def tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], skipped: Sequence[Entry]) -> Record:
@@ -64,12 +68,21 @@ def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[s
     entries, kernels = checked(bench, contestants, host_versions)
     batch = fitting(bench)
     bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
-    contested = len(kernels) > 1
-    samples = race(thunks(bench, kernels, batch, bench.problem.derivatives), bench.deadline, bench.host.name) if contested else {}
+    calls = thunks(bench, kernels, batch, bench.problem.derivatives)
+    wrong = disagreements(bench, calls, entries, batch) if len(kernels) > 1 else {}
+    entries |= {name: replace(entries[name], outcome=_of(reason), reasons=(reason,)) for name, reason in wrong.items()}
+    for name in wrong:
+        bench.passed.pop(name, None)
+        del kernels[name], calls[name]
+    samples = race(calls, bench.deadline, bench.host.name) if len(kernels) > 1 else {}
     unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
     best, slower = best_of(bench, kernels, samples, batch) if samples else (None if unbuilt else bench.host.name, {})
     timed = (replace(e, samples_us=tuple(samples.get(n, ())), reasons=e.reasons + slower.get(n, ())) for n, e in entries.items())
     return _record(bench, tuple(timed), best, batch, environment)
+
+
+def _of(reason: str) -> Outcome:
+    return Outcome.RAISED if reason.startswith("TP180") else Outcome.WRONG
 
 
 def best_of(bench: Bench, kernels: dict[str, Kernel], samples: Samples, batch: int) -> tuple[str, dict[str, tuple[str, ...]]]:
@@ -137,7 +150,11 @@ def _check(bench: Bench, contestant: Contestant, yardstick: Yardstick, entry: En
     outcome = Outcome.OK if evidence.ok else Outcome.WRONG
     reasons = tuple(f"TP190 wrong: {failure}" for failure in evidence.failures)
     done = replace(entry, outcome=outcome, engine=engine, reasons=reasons, evidence=evidence.to_json())
-    return replace(done, build_seconds=time.perf_counter() - start), kernel if evidence.ok else None
+    done = replace(done, build_seconds=time.perf_counter() - start)
+    if not evidence.ok:
+        return done, None
+    bench.passed[contestant.name] = kernel
+    return replace(done, digest=digest(kernel)), kernel
 
 
 def _place(error: BaseException, backend: Backend) -> str:
@@ -147,7 +164,7 @@ def _place(error: BaseException, backend: Backend) -> str:
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
 
 
-def thunks(bench: Bench, kernels: dict[str, Kernel], batch: int, order: int) -> dict[str, Callable[[], None]]:
+def thunks(bench: Bench, kernels: dict[str, Kernel], batch: int, order: int) -> dict[str, Callable[[], Any]]:
     """A call of each kernel with derivatives up to ``order``, all on the same operands."""
     operands, dtype = draw(bench.problem, batch, seed=7), bench.problem.dtype
     return {name: bench.frame.thunk(kernel, operands, dtype, bench.device, order) for name, kernel in kernels.items()}

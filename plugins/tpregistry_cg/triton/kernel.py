@@ -11,6 +11,7 @@ import torch
 
 from tpregistry.plan import Operand, Plan, orders
 from tpregistry.plan.schedule import Schedule, schedule
+from tpregistry.torch.extents import require_extents
 from tpregistry.torch.graph import Graph
 from tpregistry_cg.triton.emitter import Emitted, Pass, emit
 from tpregistry_cg.triton.form import Form
@@ -37,7 +38,6 @@ class TritonPlan:
     def __init__(self, plan: Plan, dtype: torch.dtype, form: Form = DEFAULT) -> None:
         self.plan, self.dtype, self.form = plan, dtype, form
         self._roomy: set[str] = set()
-        self._batch_of = next(n for n, operand in enumerate(plan.inputs) if operand.batched and not operand.site)
 
     def vjp(self) -> TritonPlan:
         """All gradients at once."""
@@ -91,8 +91,8 @@ class TritonPlan:
         if len(self.sweeps) > 1:
             found = dict(pair for sweep in self.sweeps for pair in sweep.named(*operands, graph=graph))
             return tuple(found[operand.name] for operand in self.plan.outputs)
+        batch = require_extents(operands, self.plan.inputs, self.dtype, operands[0].device, graph)
         inputs = [_rows(operand) for operand in operands]
-        batch = inputs[self._batch_of].shape[0]
         owners = graph.count(self.owner) if graph is not None and self.owner else 0
         programs = [owners or -(-batch // one.samples) for one in self.emitted.passes]
         if not all(operand.batched for operand in self.plan.outputs):

@@ -9,8 +9,9 @@ from tpregistry.plan import plan_tensor_product
 from tpregistry.problem import Problem
 from tpregistry.testing.faults.conduct import CONDUCT
 from tpregistry.testing.faults.numbers import NUMBERS
+from tpregistry.testing.faults.reading import READING
 
-FAULTS = NUMBERS | CONDUCT
+FAULTS = NUMBERS | READING | CONDUCT
 """All faults by name."""
 
 
@@ -24,4 +25,4 @@ def faulty_kernel(problem: Problem, fault: str, generator: np.random.Generator) 
     return FAULTS[fault].make(problem, plan_tensor_product(problem), generator)
 
 
-__all__ = ["FAULTS", "applies", "faulty_kernel"]
+__all__ = ["FAULTS", "READING", "applies", "faulty_kernel"]

@@ -37,9 +37,9 @@ class Faulty:
     change: Change
     engine: str = "faulty"
 
-    def __call__(self, *operands: Any) -> Any:
+    def __call__(self, *operands: Any, **static: Any) -> Any:
         """Compute, then spoil."""
-        results = self.kernel(*operands)
+        results = self.kernel(*operands, **static)
         if self.level != 0:
             return results
         changed = self.change(operands, results if isinstance(results, tuple) else (results,))
@@ -48,6 +48,23 @@ class Faulty:
     def vjp(self) -> Faulty:
         """One order up."""
         return Faulty(cast(OpaqueKernel, self.kernel.vjp()), self.level - 1, self.change)
+
+
+@dataclass
+class Misreading:
+    """An honest kernel that reads its operands in another way than they lie, in all orders of derivatives."""
+
+    kernel: OpaqueKernel
+    read: Callable[[Any], Any]
+    engine: str = "faulty"
+
+    def __call__(self, *operands: Any, **static: Any) -> Any:
+        """Misread, then compute."""
+        return self.kernel(*map(self.read, operands), **static)
+
+    def vjp(self) -> Misreading:
+        """One order up."""
+        return Misreading(cast(OpaqueKernel, self.kernel.vjp()), self.read)
 
 
 def changed_plan(plan: Plan, number: int, change: Callable[[np.ndarray], np.ndarray]) -> Kernel:
