@@ -19,7 +19,5 @@ def _code(handler: Any) -> CodeType | None:
     """That of a function, a method, a partial one, or an object that is called."""
     while isinstance(handler, partial):
         handler = handler.func
-    for found in (handler, getattr(handler, "__func__", None), getattr(type(handler), "__call__", None)):
-        if isinstance(getattr(found, "__code__", None), CodeType):
-            return found.__code__
-    return None
+    function = handler if hasattr(handler, "__code__") else getattr(handler, "__func__", type(handler).__call__)
+    return getattr(function, "__code__", None)

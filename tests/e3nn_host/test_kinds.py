@@ -12,7 +12,7 @@ from torch.testing._internal.two_tensor import TwoTensor
 import tpregistry
 from tests.e3nn_host.conftest import inputs
 from tpregistry.torch.guard import backward_left_to_host, left_to_host
-from tpregistry.torch.plain import as_plain, plain
+from tpregistry.torch.plain import NotPlain, all_plain, plain
 
 Tensor = torch.Tensor
 BATCH = 4
@@ -147,6 +147,8 @@ def test_every_kind_of_tensor(module, kernel) -> None:
 
 def difference(way: Callable, module: o3.TensorProduct, make: Callable[[Tensor], Tensor], backend: str) -> str:
     (expected, theirs), (found, ours) = outcome(way, module, make, "off"), outcome(way, module, make, backend)
+    if make is Tensor.to_sparse and expected == ["raised"]:
+        return ""  # a cotangent, for which torch has no rule in e3nn's code, but may have one in another
     if found != expected:
         return f"{found}, not {expected}"
     alike = (torch.allclose(a, b, rtol=1e-4, atol=1e-4, equal_nan=True) for a, b in zip(ours, theirs, strict=True))
@@ -160,30 +162,35 @@ def test_what_is_taken_for_plain_has_memory_and_torch_says_so_too(kind) -> None:
     tensor = KINDS[kind](torch.randn(3, 4))
     usual = {"CPU", "ADInplaceOrView", "AutogradCPU", "AutocastCPU"}
     keys = {key.strip() for key in str(torch._C._dispatch_keys(tensor)).partition("(")[2].rstrip(")").split(",")}
-    assert plain((tensor,)) == (keys <= usual)
-    assert plain((tensor,)) == (kind in MEMORY | {"half", "double", "complex", "integers"})
+    real = tensor.dtype in (torch.float16, torch.float32, torch.float64)
+    assert plain((tensor,)) == (keys <= usual and real and type(tensor) in (Tensor, torch.nn.Parameter))
+    assert plain((tensor,)) == (kind in MEMORY | {"half", "double"})
 
 
 @pytest.mark.parametrize("kind", sorted(MADE_PLAIN))
 def test_what_can_be_plain_is_made_so_within_the_graph(kind) -> None:
-    tensor = KINDS[kind](torch.randn(3, 4).requires_grad_())
-    found = as_plain(tensor)
+    leaf = torch.randn(3, 4).requires_grad_()
+    tensor = KINDS[kind](leaf)
+    (found,) = all_plain([tensor])
     assert plain((found,))
     assert torch.equal(found, tensor)
     assert found.requires_grad == tensor.requires_grad
 
 
-@pytest.mark.parametrize("kind", ["nested", "functional", "meta"])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - MADE_PLAIN - MEMORY - {"half", "double"}))
 def test_what_cannot_is_refused_with_its_kind(kind) -> None:
-    with pytest.raises(TypeError, match="has no memory that a kernel could read"):
-        as_plain(KINDS[kind](torch.randn(3, 4)))
+    with pytest.raises(NotPlain, match="no memory that a kernel could read"):
+        all_plain([KINDS[kind](torch.randn(3, 4))])
 
 
-def test_rules_of_both_guards_name_the_kind() -> None:
+def test_rules_name_the_kind() -> None:
     x = torch.randn(3, 4)
-    assert left_to_host(x, x, KINDS["sparse"](x)) == backward_left_to_host((x, KINDS["sparse"](x))) == "tensor that is not strided"
-    assert left_to_host(x, KINDS["subclass"](x), x) == backward_left_to_host([KINDS["subclass"](x)]) == "tensor subclass or proxy"
     assert left_to_host(x, x, x) is backward_left_to_host((x, x, x)) is None
+    assert left_to_host(x, x.to("meta"), x) == "operands on different devices"
+    assert left_to_host(x, KINDS["subclass"](x), x) == backward_left_to_host([KINDS["subclass"](x)]) == "tensor subclass or proxy"
+    assert backward_left_to_host((x, KINDS["sparse"](x))) == "tensor that is not strided"
+    assert not plain((x, x.to("meta")))
 
 
 def absolute_error(out: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from tpregistry import session
 from tpregistry.backend import Kernel
 from tpregistry.opaque import Fitting
 from tpregistry.torch.by_autograd import by_autograd, gradient_of
-from tpregistry.torch.guard import backward_left_to_host
-from tpregistry.torch.plain import as_plain, plain
+from tpregistry.torch.guard import AUTOCAST, backward_left_to_host
+from tpregistry.torch.plain import NotPlain, all_plain, plain
 from tpregistry.torch.undisturbed import undisturbed
 
 Tensor = torch.Tensor
@@ -22,6 +22,9 @@ Function = Callable[..., Any]
 Lost = Callable[[Callable[[], Any], BaseException], Any]
 
 END = "this backend has no derivatives of a higher order: its last kernel has no `vjp` and is not made of torch's functions"
+
+SMALL = 4
+"""An operand is small that has at most such a part of the largest one's numbers: its copy costs nothing to speak of."""
 
 
 def differentiable(kernel: Kernel, own: Function | None = None, lost: Lost | None = None) -> Function:
@@ -63,13 +66,12 @@ def _gated(function: Function, own: Function | None) -> Function:
         if plain(operands):
             return function(*operands, **static)
         try:
-            found = [as_plain(operand) for operand in operands]
-        except TypeError:
+            return function(*all_plain(operands), **static)
+        except NotPlain:
             if own is None:
                 raise
             session.made.left_to_host["tensor without plain memory"] += 1
             return own(*operands, **static)
-        return function(*found, **static)
 
     return gated
 
@@ -92,19 +94,21 @@ class _Gradients:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if not any(given) or not any(wanted):
             return (None,) * len(wanted)
-        own = self._own
-        if own is None:
-            return self._by_kernel(operands, cotangents, shapes, wanted, static)
         rule = backward_left_to_host((*operands, *(c for c in cotangents if c is not None)))
-        if rule is not None:
+        if rule is not None and not (rule == AUTOCAST and self._own is None):
             session.made.left_to_host[f"{rule}, in a backward"] += 1
-            return by_autograd(own, operands, cotangents, wanted, static)
+            return self._by_autograd(rule, operands, cotangents, wanted, static)
         try:
             return self._by_kernel(operands, cotangents, shapes, wanted, static)
         except (Exception, SystemExit) as error:
             if self._lost is None:
                 raise
-            return self._lost(lambda: by_autograd(own, operands, cotangents, wanted, static), error)
+            return self._lost(lambda: self._by_autograd("use", operands, cotangents, wanted, static), error)
+
+    def _by_autograd(self, where: str, operands: Any, cotangents: Any, wanted: Flags, static: dict[str, Any]) -> Any:
+        if self._own is None:
+            raise RuntimeError(f"{self._kernel.engine}: no gradients in {where}, for it has no code of torch's own to take them of")
+        return by_autograd(self._own, operands, cotangents, wanted, static)
 
     def _by_kernel(
         self,
@@ -144,11 +148,16 @@ def _save(ctx: Any, operands: tuple[Tensor, ...], multilinear: bool) -> None:
     """
     needs = ctx.needs_input_grad[1:]
     ctx.unread = needs.index(True) if multilinear and sum(needs) == 1 else None
-    if ctx.unread is None:
-        ctx.save_for_backward(*operands)
-    else:
+    if ctx.unread is not None:
         ctx.stand_in = operands[ctx.unread].detach()
-        ctx.save_for_backward(*operands[: ctx.unread], *operands[ctx.unread + 1 :])
+    kept = operands if all(needs) else _kept(operands, needs)
+    ctx.save_for_backward(*(tensor for place, tensor in enumerate(kept) if place != ctx.unread))
+
+
+def _kept(operands: tuple[Tensor, ...], needs: Flags) -> list[Tensor]:
+    """Copies of small operands outside of the graph: programs fill such buffers anew before the backward, and stock lets them."""
+    large = max(operand.numel() for operand in operands) // SMALL
+    return [o if need or o.numel() > large else o.clone() for o, need in zip(operands, needs, strict=True)]
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:

@@ -23,7 +23,7 @@ _PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # pyright: ignore[reportAttrib
 _tracing = torch._C._get_tracing_state
 _autocast = torch._C._is_any_autocast_enabled
 
-SUBCLASS, SPARSE, TRANSFORM = "tensor subclass or proxy", "tensor that is not strided", "functorch transform"
+SUBCLASS, TRANSFORM, TRACING, AUTOCAST = "tensor subclass or proxy", "functorch transform", "tracing", "autocast"
 
 
 def left_to_host(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> str | None:
@@ -31,8 +31,8 @@ def left_to_host(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> str | Non
     plain = TYPES
     if not (type(x) in plain and type(y) in plain and type(w) in plain):
         return SUBCLASS
-    if not (x.layout is y.layout is w.layout is _STRIDED):
-        return SPARSE
+    if not (x.is_cpu is y.is_cpu is w.is_cpu):  # of several GPUs, and of other layouts, `plain` and torch know
+        return "operands on different devices"
     return _surroundings()
 
 
@@ -42,9 +42,11 @@ def backward_left_to_host(tensors: Iterable[torch.Tensor]) -> str | None:
         if type(tensor) not in TYPES:
             return SUBCLASS
         if tensor.layout is not _STRIDED:
-            return SPARSE
+            return "tensor that is not strided"
         if _is_legacy(tensor):  # the older vmap, behind `is_grads_batched`
             return TRANSFORM
+    if _has_key(_PRE_DISPATCH):  # the mode that holds it is set aside while it runs `torch.autograd.grad`
+        return TRACING
     return _surroundings()
 
 
@@ -55,7 +57,7 @@ def _surroundings() -> str | None:
     if forward_ad._current_level >= 0:
         return "forward-mode AD"
     if _dispatch_modes() or _tracing() is not None or (_function_modes() and _has_key(_PRE_DISPATCH)):
-        return "tracing"
+        return TRACING
     if _autocast():
-        return "autocast"
+        return AUTOCAST
     return None

@@ -15,39 +15,42 @@ Tensor = torch.Tensor
 
 TYPES = frozenset((torch.Tensor, torch.nn.Parameter))
 _STRIDED = torch.strided
+_REAL = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))  # quantized numbers are of other dtypes
+
+
+class NotPlain(TypeError):
+    """A tensor whose numbers do not lie in memory, or not as a kernel reads them."""
 
 
 def plain(tensors: Sequence[Tensor]) -> bool:
-    """Whether all have memory of their own in which numbers lie as they are. Costs a quarter of a microsecond for each."""
-    for tensor in tensors:
-        if type(tensor) not in TYPES or tensor.layout is not _STRIDED or tensor.is_neg() or tensor.is_nested:
-            return False
-        if not _address(tensor) and tensor.numel():
-            return False
+    """Whether all have memory, on one device, in which numbers lie as they are. Costs a third of a microsecond for each."""
+    device = tensors[0].device
+    try:
+        for tensor in tensors:
+            if type(tensor) not in TYPES or tensor.layout is not _STRIDED or tensor.dtype not in _REAL:
+                return False
+            if tensor.is_neg() or tensor.is_nested or tensor.device != device or not (tensor.data_ptr() or not tensor.numel()):
+                return False
+    except RuntimeError:  # no address, for which torch has several words
+        return False
     return True
 
 
-def as_plain(tensor: Tensor) -> Tensor:
-    """The same numbers as a plain tensor, and part of the graph. Raises TypeError for a kind that has no such form."""
-    if plain((tensor,)):
-        return tensor
-    found = tensor
-    if type(tensor) in TYPES and tensor.layout is _STRIDED and not tensor.is_nested:
-        found = tensor.resolve_neg().clone() if tensor._is_zerotensor() else tensor.resolve_neg()
-    if not plain((found,)):
-        raise TypeError(f"{described(tensor)} has no memory that a kernel could read: give it a plain tensor, strided and dense")
+def all_plain(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The same numbers as plain tensors, and part of the graph. Raises NotPlain for kinds that have no such form."""
+    found = [_made_plain(tensor) for tensor in tensors]
+    if not plain(found):
+        given = ", ".join(_described(tensor) for tensor in tensors)
+        raise NotPlain(f"no memory that a kernel could read: give it plain tensors, strided and dense, on one device, not {given}")
     return found
 
 
-def described(tensor: Tensor) -> str:
-    """A tensor in an error's words, by its type, layout and dispatch keys."""
-    keys = torch._C._dispatch_keys(tensor)
-    return f"a {type(tensor).__name__} of layout {tensor.layout} and keys {keys}"
+def _made_plain(tensor: Tensor) -> Tensor:
+    if type(tensor) not in TYPES or tensor.layout is not _STRIDED or tensor.is_nested:
+        return tensor
+    return tensor.clone() if tensor._is_zerotensor() else tensor.resolve_neg()
 
 
-def _address(tensor: Tensor) -> int:
-    """0 where there is none, for which torch has several errors."""
-    try:
-        return tensor.data_ptr()
-    except RuntimeError:
-        return 0
+def _described(tensor: Tensor) -> str:
+    """By type, layout and dispatch keys, in which torch tells all kinds apart."""
+    return f"a {type(tensor).__name__}, {tensor.layout}, {torch._C._dispatch_keys(tensor)}"
