@@ -24,12 +24,14 @@ class NotPlain(TypeError):
 
 def plain(tensors: Sequence[Tensor]) -> bool:
     """Whether all have memory, on one device, in which numbers lie as they are. Costs a third of a microsecond for each."""
-    device = tensors[0].device
+    cpu = tensors[0].is_cpu
     try:
         for tensor in tensors:
             if type(tensor) not in TYPES or tensor.layout is not _STRIDED or tensor.dtype not in _REAL:
                 return False
-            if tensor.is_neg() or tensor.is_nested or tensor.device != device or not (tensor.data_ptr() or not tensor.numel()):
+            if tensor.is_neg() or tensor.is_nested or not (tensor.data_ptr() or not tensor.numel()):
+                return False
+            if tensor.is_cpu is not cpu or not (cpu or tensor.device == tensors[0].device):
                 return False
     except RuntimeError:  # no address, for which torch has several words
         return False
