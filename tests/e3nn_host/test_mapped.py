@@ -9,7 +9,6 @@ from e3nn import o3
 import tpregistry
 from tests.e3nn_host.conftest import inputs
 from tpregistry.torch import Graph, TensorProductConv, gaunt
-from tpregistry.torch.mapped import mapped
 
 BATCH, DIRECTIONS, NODES = 6, 3, 4
 
@@ -78,7 +77,3 @@ def test_mapped_backward(pass_, case, kernel) -> None:
         found = pass_(function, operands, directions)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * max(float(value.detach().abs().max()) for value in expected))
     assert {decision.backend for decision in tpregistry.decisions()} >= {kernel}
-
-
-def test_an_ordinary_backward_is_not_mapped() -> None:
-    assert not mapped((torch.ones(2), None))

@@ -44,6 +44,26 @@ def test_what_alone_is_asked_for_may_change_before_the_backward(place, convoluti
     torch.testing.assert_close(gradient("cg-llvm"), gradient("off"), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("asked", ["w", "x", "xw"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_small_buffer_may_be_filled_anew_before_the_backward(asked, shared, convolution, kernel) -> None:
+    """As a program does that keeps its inputs in place; e3nn's own code bears it, but for some products."""
+
+    def gradients(name: str, filled: bool) -> list[torch.Tensor]:
+        operands = dict(zip("xyw", inputs(module, 7), strict=True)) | ({"w": module.weight.detach().clone()} if shared else {})
+        leaves = [operands[one].requires_grad_() for one in asked]
+        with tpregistry.use(name):
+            out = module(*operands.values())
+        if filled:
+            with torch.no_grad():
+                operands["y"].mul_(3)
+        return list(torch.autograd.grad(out.pow(2).sum(), leaves))
+
+    dense = o3.FullyConnectedTensorProduct("16x0e+16x1o", "2x0e", "4x0e+4x1o")
+    module = dense if shared else convolution()
+    torch.testing.assert_close(gradients(kernel, filled=True), gradients("off", filled=False), rtol=1e-4, atol=1e-3)
+
+
 def test_what_others_need_may_not(convolution) -> None:
     module = convolution()
     x, y, w = (operand.requires_grad_() for operand in inputs(module, 7))

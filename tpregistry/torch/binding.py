@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -17,6 +17,7 @@ from tpregistry import session
 from tpregistry.decision import Decision
 from tpregistry.errors import TPError
 from tpregistry.frame import Host
+from tpregistry.interrupts import from_signal_handler
 from tpregistry.problem import DTYPES, Problem, bucket
 from tpregistry.settings import override, process_settings
 from tpregistry.torch.convolution import convolution
@@ -24,6 +25,7 @@ from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
 from tpregistry.torch.guard import left_to_host
 
+T = TypeVar("T")
 Tensor = torch.Tensor
 Function = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -144,7 +146,7 @@ class Hook:
         else:
             try:
                 out = function(x, y, w, **graph)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 out = self._lost(bindings, key, decision, stock, error)
         if grad and bindings.order == 1:
             bindings.watch(out)
@@ -178,7 +180,9 @@ class Hook:
             decision = session.resolve(problem, self.host(module, problem, device), "torch", device, settings, y.shape[0])
             own = self.own(module)
             own = partial(convolution, own) if problem.convolves else own
-            return (differentiable(decision.kernel, own) if decision.kernel else None), decision
+            if decision.kernel is None:
+                return None, decision
+            return differentiable(decision.kernel, own, partial(self._lost, bindings, key, decision)), decision
         except Unreadable as reason:
             return None, _Counting(str(reason))
         except TPError:
@@ -215,12 +219,12 @@ class Hook:
         except Unreadable as reason:
             return str(reason)
 
-    def _lost(self, bindings: Bindings, key: Any, decision: Decision, stock: Callable[[], Tensor], error: Exception) -> Tensor:
-        """A kernel that raises in use: the error itself where it was forced, else the host's code from now on.
+    def _lost(self, bindings: Bindings, key: Any, decision: Decision, stock: Callable[[], T], error: BaseException) -> T:
+        """A kernel, or its derivative, that raises in use: the error itself where it was forced, else the host's code from now on.
 
         Checkpointing ends a recomputation by raising from within a kernel's torch functions: that is no failure.
         """
-        if key[4].backend.forced or type(error).__module__ == "torch.utils.checkpoint":
+        if key[4].backend.forced or type(error).__module__ == "torch.utils.checkpoint" or from_signal_handler(error):
             raise error
         out = stock()  # an error of the caller's own is raised here, by the host
         why = f"{decision.backend} raised {type(error).__name__}: {error}"

@@ -8,26 +8,36 @@ from typing import Any
 
 import torch
 
+from tpregistry import session
 from tpregistry.backend import Kernel
 from tpregistry.opaque import Fitting
-from tpregistry.torch.mapped import by_autograd, gradient_of, mapped
+from tpregistry.torch.by_autograd import by_autograd, gradient_of
+from tpregistry.torch.guard import AUTOCAST, backward_left_to_host
+from tpregistry.torch.plain import NotPlain, all_plain, plain
+from tpregistry.torch.undisturbed import undisturbed
 
 Tensor = torch.Tensor
 Flags = tuple[bool, ...]
+Function = Callable[..., Any]
+Lost = Callable[[Callable[[], Any], BaseException], Any]
 
 END = "this backend has no derivatives of a higher order: its last kernel has no `vjp` and is not made of torch's functions"
 
+SMALL = 4
+"""An operand is small that has at most such a part of the largest one's numbers: its copy costs nothing to speak of."""
 
-def differentiable(kernel: Kernel, own: Callable[..., Any] | None = None) -> Callable[..., Any]:
+
+def differentiable(kernel: Kernel, own: Function | None = None, lost: Lost | None = None) -> Function:
     """A function of the kernel's operands that autograd can differentiate; a kernel without a `vjp` is one already.
 
-    ``own`` computes the same, by functions of torch: it runs where a backward is mapped over many cotangents. ``graph`` goes to
-    kernels of convolutions, and to their derivatives.
+    ``own`` computes the same, by functions of torch: it runs where a backward is not one for kernels, see `guard`. ``lost`` is
+    called where a `vjp` raises, with the host's gradients as a function and the error; it returns these or raises. ``graph``
+    goes to kernels of convolutions, and to their derivatives.
     """
     vjp = getattr(kernel, "vjp", None)
     if vjp is None:
         return kernel
-    gradients = _Gradients(kernel, vjp, own)
+    gradients = _Gradients(kernel, vjp, own, lost)
     multilinear = getattr(getattr(kernel, "plan", None), "multilinear", False)
 
     class Product(torch.autograd.Function):
@@ -41,19 +51,37 @@ def differentiable(kernel: Kernel, own: Callable[..., Any] | None = None) -> Cal
             return results
 
         @staticmethod
+        @undisturbed
         def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
             return None, *gradients(_saved(ctx), cotangents, ctx.shapes, _wanted(ctx), ctx.static)
 
     apply = Product.apply
-    return lambda *operands, **static: apply(static, *operands)
+    return _gated(lambda *operands, **static: apply(static, *operands), own)
+
+
+def _gated(function: Function, own: Function | None) -> Function:
+    """A function that takes addresses, called with plain tensors only; what cannot be made plain is left to the host's code."""
+
+    def gated(*operands: Tensor, **static: Any) -> Any:
+        if plain(operands):
+            return function(*operands, **static)
+        try:
+            return function(*all_plain(operands), **static)
+        except NotPlain:
+            if own is None:
+                raise
+            session.made.left_to_host["tensor without plain memory"] += 1
+            return own(*operands, **static)
+
+    return gated
 
 
 class _Gradients:
     """The vjp of a kernel, called with what there is for what is asked: a kernel with `part` leaves out the rest."""
 
-    def __init__(self, kernel: Kernel, vjp: Callable[[], Kernel], own: Callable[..., Any] | None) -> None:
-        self._kernel, self._own, self._whole = kernel, own, cache(vjp)
-        self._functions: dict[tuple[Flags, Flags] | None, Callable[..., Any]] = {}
+    def __init__(self, kernel: Kernel, vjp: Callable[[], Kernel], own: Function | None, lost: Lost | None) -> None:
+        self._kernel, self._own, self._lost, self._whole = kernel, own, lost, cache(vjp)
+        self._functions: dict[tuple[Flags, Flags] | None, Function] = {}
 
     def __call__(
         self,
@@ -66,8 +94,31 @@ class _Gradients:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if not any(given) or not any(wanted):
             return (None,) * len(wanted)
-        if self._own is not None and mapped(cotangents):
-            return by_autograd(self._own, operands, cotangents, wanted, static)
+        rule = backward_left_to_host((*operands, *(c for c in cotangents if c is not None)))
+        if rule is not None and not (rule == AUTOCAST and self._own is None):
+            session.made.left_to_host[f"{rule}, in a backward"] += 1
+            return self._by_autograd(rule, operands, cotangents, wanted, static)
+        try:
+            return self._by_kernel(operands, cotangents, shapes, wanted, static)
+        except (Exception, SystemExit) as error:
+            if self._lost is None:
+                raise
+            return self._lost(lambda: self._by_autograd("use", operands, cotangents, wanted, static), error)
+
+    def _by_autograd(self, where: str, operands: Any, cotangents: Any, wanted: Flags, static: dict[str, Any]) -> Any:
+        if self._own is None:
+            raise RuntimeError(f"{self._kernel.engine}: no gradients in {where}, for it has no code of torch's own to take them of")
+        return by_autograd(self._own, operands, cotangents, wanted, static)
+
+    def _by_kernel(
+        self,
+        operands: tuple[Tensor, ...],
+        cotangents: tuple[Tensor | None, ...],
+        shapes: Any,
+        wanted: Flags,
+        static: dict[str, Any],
+    ) -> tuple[Tensor | None, ...]:
+        given = tuple(cotangent is not None for cotangent in cotangents)
         if hasattr(self._whole(), "part"):
             function = self._part((True,) * len(operands) + given, wanted)
             found = iter(function(*operands, *(c for c in cotangents if c is not None), **static))
@@ -78,15 +129,15 @@ class _Gradients:
         function = self._function(None, lambda: Fitting(self._kernel, self._whole(), len(operands)), flags)
         return _last(function(*operands, *filled, **static), (*operands, *filled))
 
-    def _part(self, given: Flags, wanted: Flags) -> Callable[..., Any]:
+    def _part(self, given: Flags, wanted: Flags) -> Function:
         return self._function((given, wanted), lambda: self._whole().part(given, wanted), (given, wanted))  # type: ignore[attr-defined]
 
-    def _function(
-        self, key: tuple[Flags, Flags] | None, make: Callable[[], Kernel], flags: tuple[Flags, Flags]
-    ) -> Callable[..., Any]:
+    def _function(self, key: tuple[Flags, Flags] | None, make: Callable[[], Kernel], flags: tuple[Flags, Flags]) -> Function:
         if key not in self._functions:
             own = gradient_of(self._own, *flags) if self._own is not None else None
-            self._functions[key] = differentiable(make(), own)
+            kernel = make()
+            function = differentiable(kernel, own, self._lost)
+            self._functions[key] = _gated(kernel, own) if function is kernel else function
         return self._functions[key]
 
 
@@ -97,11 +148,16 @@ def _save(ctx: Any, operands: tuple[Tensor, ...], multilinear: bool) -> None:
     """
     needs = ctx.needs_input_grad[1:]
     ctx.unread = needs.index(True) if multilinear and sum(needs) == 1 else None
-    if ctx.unread is None:
-        ctx.save_for_backward(*operands)
-    else:
+    if ctx.unread is not None:
         ctx.stand_in = operands[ctx.unread].detach()
-        ctx.save_for_backward(*operands[: ctx.unread], *operands[ctx.unread + 1 :])
+    kept = operands if all(needs) else _kept(operands, needs)
+    ctx.save_for_backward(*(tensor for place, tensor in enumerate(kept) if place != ctx.unread))
+
+
+def _kept(operands: tuple[Tensor, ...], needs: Flags) -> list[Tensor]:
+    """Copies of small operands outside of the graph: programs fill such buffers anew before the backward, and stock lets them."""
+    large = max(operand.numel() for operand in operands) // SMALL
+    return [o if need or o.numel() > large else o.clone() for o, need in zip(operands, needs, strict=True)]
 
 
 def _saved(ctx: Any) -> tuple[Tensor, ...]:

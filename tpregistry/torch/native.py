@@ -15,6 +15,7 @@ from tpregistry.store import open_code
 from tpregistry.torch.extents import require_extents
 from tpregistry.torch.graph import Graph
 from tpregistry.torch.memory import empty, scratch
+from tpregistry.torch.plain import NotPlain
 
 Tensor = torch.Tensor
 
@@ -117,7 +118,10 @@ class CompiledPlan:
         """Address and row stride of each operand, 0 where all samples share a row; then the addresses of an order."""
         table: list[int] = []
         for tensor, operand in zip(inputs, self.plan.inputs, strict=True):
-            table += tensor.data_ptr(), tensor.stride(0) if operand.batched else 0
+            address = tensor.data_ptr()
+            if not address and tensor.numel():  # called directly, and not as a differentiable function
+                raise NotPlain(f"{operand.name} has no memory: give the kernel plain tensors")
+            table += address, tensor.stride(0) if operand.batched else 0
         for tensor, operand in zip(outputs, self.plan.outputs, strict=True):
             offset = 0 if operand.batched else number * operand.size * tensor.itemsize
             table += tensor.data_ptr() + offset, operand.size if operand.batched else 0

@@ -1,7 +1,8 @@
-"""Backward passes that are mapped over many cotangents, in which kernels cannot run: they would be given no memory to read.
+"""The gradients that autograd finds of the host's own code, in a backward in which a kernel's own cannot run.
 
-So do ``torch.vmap`` over `torch.autograd.grad`, ``is_grads_batched=True`` and ``hessian(vectorize=True)``, of graphs whose forward
-was an ordinary one. There the gradients are those that autograd finds of the host's own code.
+So it is where a transform maps the backward over many cotangents (``torch.vmap`` over `torch.autograd.grad`,
+``is_grads_batched=True``, ``hessian(vectorize=True)``), where it is traced or counted, or where cotangents are no plain tensors: of
+graphs whose forward was an ordinary one.
 """
 
 from __future__ import annotations
@@ -14,14 +15,6 @@ import torch
 Tensor = torch.Tensor
 Flags = tuple[bool, ...]
 
-_level = torch._C._functorch.peek_interpreter_stack  # pyright: ignore[reportAttributeAccessIssue]
-_is_legacy = torch._C._functorch.is_legacy_batchedtensor  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def mapped(cotangents: tuple[Tensor | None, ...]) -> bool:
-    """Whether a transform runs this backward, or the older vmap behind ``is_grads_batched``."""
-    return _level() is not None or any(cotangent is not None and _is_legacy(cotangent) for cotangent in cotangents)
-
 
 def by_autograd(
     own: Callable[..., Any],
@@ -30,11 +23,15 @@ def by_autograd(
     wanted: Flags,
     static: dict[str, Any],
 ) -> tuple[Tensor | None, ...]:
-    """The gradients that are wanted, None for the others, of a function made of torch's; part of a graph where grad mode is on."""
+    """The gradients that are wanted, None for the others, of a function made of torch's; part of a graph where grad mode is on.
+
+    The function runs as it did in the forward, outside of modes and autocast; the modes of the backward see the backward alone.
+    """
     create = torch.is_grad_enabled()
     with torch.enable_grad():
-        inputs = [_asked(operand) if want else operand for operand, want in zip(operands, wanted, strict=True)]
-        found = own(*inputs, **static)
+        with torch._C._DisableTorchDispatch(), torch.autocast(operands[0].device.type, enabled=False):
+            inputs = [_asked(operand) if want else operand for operand, want in zip(operands, wanted, strict=True)]
+            found = own(*inputs, **static)
         outputs = found if isinstance(found, tuple) else (found,)
         pairs = [(out, c) for out, c in zip(outputs, cotangents, strict=True) if c is not None and out.requires_grad]
         asked = [operand for operand, want in zip(inputs, wanted, strict=True) if want]
