@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.problems import ALWAYS_WEIGHTED, problems
 from tests.tiers import drawn, exhaustive
 from tpregistry.frame import frame
+from tpregistry.from_irreps import problem_from_irreps
 from tpregistry.gate.cases import draw
 from tpregistry.plan import emit_numpy, plan_tensor_product
 from tpregistry.problem import Mode, Problem
@@ -48,6 +49,21 @@ def test_third_order_is_a_plan_too() -> None:
     assert len({operand.name for operand in plan.inputs}) == len(plan.inputs)
     arrays = [np.ones((2, operand.size) if operand.batched else (operand.size,)) for operand in plan.inputs]
     assert all(np.isfinite(result).all() for result in emit_numpy(plan)(*arrays))
+
+
+def test_tangents_of_tangents_have_names_of_their_own() -> None:
+    """Forward over forward: along one direction twice, x y w gives 2 (x' y' w + x' y w' + x y' w')."""
+    plan = plan_tensor_product(problem_from_irreps("3x0e+2x1o", "0e+1o", None, Mode.UVU, shared_weights=False, dtype="float64"))
+    generator = np.random.default_rng(0)
+    point, along = ([generator.standard_normal((2, o.size)) for o in plan.inputs] for _ in range(2))
+    twice = plan.tangent((True,) * 3).tangent((True, True, True, False, False, False))
+    assert len({operand.name for operand in twice.inputs}) == 9
+    (found,) = emit_numpy(twice)(*point, *along, *along)
+
+    def at(*which: int) -> np.ndarray:
+        return emit_numpy(plan)(*(along[n] if n in which else point[n] for n in range(3)))[0]
+
+    np.testing.assert_allclose(found, 2 * (at(0, 1) + at(0, 2) + at(1, 2)), atol=1e-11)
 
 
 def test_a_plan_can_be_read() -> None:

@@ -78,6 +78,7 @@ TRANSFORMS = {
     "jacfwd of jacrev": lambda f: jax.jacfwd(jax.jacrev(f, argnums=0), argnums=1),
     "jvp": lambda f: lambda *o: jax.jvp(f, o, tuple(2 * a for a in o)),
     "jvp of one": lambda f: lambda x, y, w: jax.jvp(lambda y: f(x, y, w), (y,), (y,)),
+    "jvp of jvp": lambda f: lambda *o: jax.jvp(lambda *p: jax.jvp(f, p, o)[1], o, tuple(2 * a for a in o)),
     "linear transpose": lambda f: lambda x, y, w: jax.linear_transpose(lambda x: f(x, y, w), x)(f(x, y, w)),
     "checkpoint": lambda f: jax.grad(partial(energy, jax.checkpoint(f)), argnums=(0, 1, 2)),
     "unused operand": lambda f: jax.grad(lambda *o: jnp.sum(jax.lax.stop_gradient(f(*o))) + jnp.sum(o[0] ** 2)),

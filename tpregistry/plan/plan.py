@@ -149,9 +149,9 @@ class Plan:
     def tangent(self, given: tuple[bool, ...]) -> Plan:
         """The plan of the outputs' tangents: inputs, and the tangents of those ``given``, in; it is linear in the tangents.
 
-        The tangent of an operand ``x`` is called ``tx``.
+        The tangent of an operand ``x`` is called ``tx``, primed where that name is taken: a plan of tangents has its own.
         """
-        moving = {o.name: o.renamed(f"t{o.name}") for o, g in zip(self.inputs, given, strict=True) if g}
+        moving = {o.name: o.renamed(self._fresh(f"t{o.name}")) for o, g in zip(self.inputs, given, strict=True) if g}
         outputs = tuple(o.renamed(f"t{o.name}") for o in self.outputs)
         terms = (
             term.moved(position, moving[factor.operand].name)
