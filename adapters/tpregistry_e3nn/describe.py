@@ -13,7 +13,7 @@ import torch
 from tpregistry.irreps import Irreps
 from tpregistry.problem import Mode, Path, Problem
 from tpregistry.so3 import rounded_wigner_3j
-from tpregistry.torch.binding import Unreadable
+from tpregistry.torch.ground import Unreadable
 
 MAIN = "_compiled_main_left_right"
 _TIGHT = 1e-14

@@ -13,7 +13,8 @@ import torch
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
 from tpregistry.torch.binding import Bindings, Hook
-from tpregistry_e3nn.describe import describe
+from tpregistry.torch.ground import Generated, Ground
+from tpregistry_e3nn.describe import MAIN, describe
 from tpregistry_e3nn.host import host_of
 
 SLOT = "_tpregistry"
@@ -21,6 +22,10 @@ SLOT = "_tpregistry"
 
 class TensorProductHook(Hook):
     """`tensor_product` problems of e3nn's TensorProduct and all of its subclasses."""
+
+    def ground(self, module: Any) -> Ground:
+        """Its generated code."""
+        return Generated(module, MAIN)
 
     def describe(self, module: Any, dtype: torch.dtype) -> Problem:
         """See `describe.describe`."""
