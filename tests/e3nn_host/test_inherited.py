@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import warnings
 
 import pytest
 import torch
@@ -71,6 +70,9 @@ def test_a_forward_that_was_replaced_before_us_stays(patched, convolution, monke
 
 
 def test_a_forward_that_is_replaced_after_us_stays_when_we_go(patched, convolution) -> None:
+    patched.unpatch()
+    of_e3nn = o3.TensorProduct.forward
+    patched.patch()
     ours = o3.TensorProduct.forward
     theirs = lambda self, *args: 2 * ours(self, *args)  # noqa: E731
     o3.TensorProduct.forward = theirs
@@ -81,9 +83,7 @@ def test_a_forward_that_is_replaced_after_us_stays_when_we_go(patched, convoluti
         args = inputs(module, 4)
         torch.testing.assert_close(module(*args), 2 * main_of(module)(*args))
     finally:
-        o3.TensorProduct.forward = ours
-        patched.patch()
-        patched.unpatch()
+        o3.TensorProduct.forward = of_e3nn
 
 
 def test_methods_of_subclasses_are_called(convolution) -> None:
@@ -92,7 +92,6 @@ def test_methods_of_subclasses_are_called(convolution) -> None:
             return super().__getstate__() | {"said": "own"}
 
     module = Own("2x1o", "2x1o", "2x0e")
-    with tpregistry.use("cg-hoist"), warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with tpregistry.use("cg-hoist"):
         module(*inputs(module, 4)[:2])
-        assert copy.deepcopy(module).said == "own"
+    assert copy.deepcopy(module).said == "own"

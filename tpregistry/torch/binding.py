@@ -126,7 +126,7 @@ class Hook:
         if rule is not None:
             session.made.left_to_host[rule] += 1
             return stock()
-        return self._run(module, bindings, len(graph), bucket(graph.nodes), stock, x, y, w, graph=graph)
+        return self._run(module, bindings, len(graph), bucket(graph.nodes), stock, x, y, w, graph)
 
     def _run(
         self,
@@ -138,13 +138,14 @@ class Hook:
         x: Tensor,
         y: Tensor,
         w: Tensor,
-        **graph: Graph,
+        graph: Graph | None = None,
     ) -> Tensor:
         """What is bound for this regime, bound now where need be."""
+        seen = bindings.seen
         grad = _grad_enabled() and (x.requires_grad or y.requires_grad or w.requires_grad)
         key = (
             batch.bit_length() >> 1,  # one per bucket, see `problem.bucket`
-            bindings.seen.order if grad else 0,
+            seen.order if grad else 0,
             x.dtype,
             x.device,
             override.get() or process_settings(),  # `settings.current`, without the call
@@ -159,11 +160,11 @@ class Hook:
             out = stock()
         else:
             try:
-                out = function(x, y, w, **graph)
+                out = function(x, y, w) if graph is None else function(x, y, w, graph=graph)
             except Exception as error:
                 out = self._lost(bindings, key, decision, stock, error)
-        if grad and bindings.seen.order == 1:
-            bindings.seen.watch(out)
+        if grad and seen.order == 1:
+            seen.watch(out)
         return out
 
     def _call_any_shape(

@@ -35,12 +35,16 @@ class Unreadable(TPError):
 
 
 class Kept:
-    """What is known of one state of a module's buffers: its problem, or why it has none, and the kernels bound for regimes."""
+    """What is known of one state of a module: its problem, or why it has none, and the kernels bound for regimes.
 
-    __slots__ = ("bound", "problem")
+    ``code`` is held so that no other gets its identity, which is part of the state.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("bound", "code", "problem")
+
+    def __init__(self, code: Any = None) -> None:
         self.bound: dict[Any, Any] = {}
+        self.code = code
         self.problem: Any = None
 
 
@@ -50,7 +54,7 @@ class Ground:
     dtype: torch.dtype | None = None
     device: torch.device | None = None
     state: Any = ()
-    """Dtype, device and numbers of the buffers, hashable: equal states compute the same."""
+    """Code, dtype, device and numbers of the buffers, hashable: equal states compute the same."""
 
     def __init__(self) -> None:
         self.kept = Kept()
@@ -67,7 +71,6 @@ class Generated(Ground):
     """
 
     def __init__(self, module: Any, name: str) -> None:
-        super().__init__()
         main = getattr(module, name)
         reason = _more_than_code(main)
         if reason:
@@ -78,7 +81,9 @@ class Generated(Ground):
         self.dtype, self.device = _common(self._tensors)
         self._counted = not any(tensor.is_inference() for tensor in self._tensors)
         self._versions = list(map(_version, self._tensors)) if self._counted else None
-        self.state = self.dtype, self.device, _numbers(self._tensors)
+        code = main._c._type() if self._names is not None else type(main).forward.__code__
+        self.kept = Kept(code)
+        self.state = id(code) if self._names is not None else code, self.dtype, self.device, _numbers(self._tensors)
 
     def holds(self, module: Any) -> bool:
         """See `Ground.holds`. Buffers made in inference mode have no counters: their numbers are compared."""
@@ -135,22 +140,22 @@ def _forward_of(main: Any) -> Any:
 
 
 def _common(tensors: list[Tensor]) -> tuple[torch.dtype | None, torch.device | None]:
-    """Dtype and device of all buffers; None and None where there are none."""
+    """Dtype of all buffers of real numbers, there may be indices too, and device of all; None where there are none."""
     if any(type(tensor) is not Tensor or tensor.is_meta for tensor in tensors):
         raise Unreadable("buffers that are no plain tensors")
     if any(tensor.requires_grad for tensor in tensors):
         raise Unreadable("buffers that want gradients")
-    kinds = {(tensor.dtype, tensor.device) for tensor in tensors}
-    if len(kinds) > 1:
+    dtypes = {tensor.dtype for tensor in tensors if tensor.is_floating_point() or tensor.is_complex()}
+    devices = {tensor.device for tensor in tensors}
+    if len(dtypes) > 1 or len(devices) > 1:
         raise Unreadable("buffers of several dtypes or devices")
-    return kinds.pop() if kinds else (None, None)
+    return (dtypes.pop() if dtypes else None), (devices.pop() if devices else None)
 
 
 def _numbers(tensors: list[Tensor]) -> Any:
-    """Shapes and bytes. On a GPU that waits for the device, which the capture of a graph forbids."""
-    if not tensors:
-        return ()
-    if tensors[0].is_cuda and torch.cuda.is_current_stream_capturing():
+    """Shapes, dtypes and bytes. On a GPU that waits for the device, which the capture of a graph forbids."""
+    if tensors and tensors[0].is_cuda and torch.cuda.is_current_stream_capturing():
         raise Unreadable("buffers to look at while a CUDA graph is captured")
-    flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).cpu()
-    return tuple(tensor.shape for tensor in tensors), flat.view(torch.uint8).numpy().tobytes()
+    kinds = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
+    alike = ([t.detach().reshape(-1) for t in tensors if t.dtype == dtype] for dtype in dict.fromkeys(dtype for _, dtype in kinds))
+    return kinds, *(torch.cat(flat).cpu().view(torch.uint8).numpy().tobytes() for flat in alike)
