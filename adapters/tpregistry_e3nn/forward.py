@@ -22,8 +22,9 @@ SLOT = "_tpregistry"
 _is_compiling = torch.compiler.is_compiling
 _is_scripting = torch.jit.is_scripting  # pyright: ignore[reportPrivateImportUsage]
 _Tensor = torch.Tensor
-_prep_weights_python = TensorProduct._prep_weights_python
-_get_weights = TensorProduct._get_weights if TensorProduct._get_weights.__module__.startswith("e3nn.") else None
+_e3nn: Any = TensorProduct
+_prep_weights_python = _e3nn._prep_weights_python
+_get_weights = _e3nn._get_weights if _e3nn._get_weights.__module__.startswith("e3nn.") else None
 """None where it is another library's, which has to be called."""
 
 

@@ -2,6 +2,7 @@
 
 import copy
 
+import e3nn
 import pytest
 import torch
 from e3nn import o3
@@ -106,6 +107,23 @@ def test_buffers_that_change(change, module) -> None:
     change(module)
     agrees(module, args)
     assert not torch.allclose(module(*args), before, atol=1e-2)
+
+
+def test_the_other_kind_of_code() -> None:
+    """Graphs in e3nn 0.4.4, which makes TorchScript; TorchScript in later ones."""
+    defaults = e3nn.get_optimization_defaults()
+    other = {"jit_mode": "script"} if "jit_mode" in defaults else {"jit_script_fx": False}
+    e3nn.set_optimization_defaults(**other)
+    try:
+        module = _made(torch.float32)
+    finally:
+        e3nn.set_optimization_defaults(**{name: defaults[name] for name in other})
+    assert isinstance(main_of(module), torch.jit.ScriptModule) == ("jit_mode" in defaults)
+    for change in CHANGES[:-1]:  # the last gives numbers of nobody's
+        agrees(module)
+        change(module)
+        agrees(module)
+    assert tpregistry.decisions().left_to_host == {}
 
 
 def test_assigned_states(module) -> None:

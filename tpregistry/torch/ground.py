@@ -12,6 +12,7 @@ from operator import attrgetter, is_
 from typing import Any
 
 import torch
+from torch.jit._script import RecursiveScriptModule
 from torch.nn.modules import module as torch_module
 
 from tpregistry.errors import TPError
@@ -124,7 +125,7 @@ class Generated(Ground):
 def _more_than_code(main: Any) -> str:
     """Why a call of this would not just run code that a host generated, or nothing."""
     graph = isinstance(main, torch.fx.GraphModule) and type(main).__bases__ == (torch.fx.GraphModule,)
-    if not (graph or type(main) is torch.jit.RecursiveScriptModule):
+    if not (graph or type(main) is RecursiveScriptModule):
         return f"a {type(main).__name__} in place of the generated code"
     if Module.__call__ is not _CALL or torch_module._has_any_global_hook():
         return "hooks on all modules"
