@@ -78,13 +78,8 @@ class TensorProductConv(torch.nn.Module):
             raise ValueError(f"{found}: this product takes (senders, {dim1}), (edges, {dim2}) and (edges, {numel}) or ({numel},)")
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
-        self._bindings = Bindings()
         self.tp._apply(fn, recurse)
         return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._bindings = Bindings()
-        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"tp": self.tp, "training": self.training}
