@@ -25,7 +25,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One candidate: outcome, all reasons against it, evidence of the gate, and raw samples (µs, one per round)."""
+    """One candidate: outcome, all reasons against it, evidence of the gate, and raw samples (µs, one per round).
+
+    A sample is None where the candidate took no part in a round.
+    """
 
     backend: str
     outcome: Outcome
@@ -33,13 +36,18 @@ class Entry:
     engine: str = ""
     reasons: tuple[str, ...] = ()
     evidence: dict[str, list[float]] = field(default_factory=dict)
-    samples_us: tuple[float, ...] = ()
+    samples_us: tuple[float | None, ...] = ()
     build_seconds: float = 0.0
+
+    @property
+    def timed_us(self) -> tuple[float, ...]:
+        """Samples of the rounds in which it took part."""
+        return tuple(sample for sample in self.samples_us if sample is not None)
 
     @property
     def median_us(self) -> float:
         """Median sample; infinite where nothing was measured."""
-        return median(self.samples_us) if self.samples_us else float("inf")
+        return median(self.timed_us or (float("inf"),))
 
     @property
     def worst(self) -> tuple[str, float] | None:
@@ -50,7 +58,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one problem in one environment. ``winner`` is None where candidates were checked, not measured."""
+    """What is known of one problem in one environment. ``winner`` is None where candidates were checked, not measured;
+    ``starts`` is how many processes have measured so far.
+    """
 
     problem: Problem
     environment: dict[str, str]
@@ -61,6 +71,7 @@ class Record:
     seconds: float = 0.0
     created: str = ""
     tpregistry: str = ""
+    starts: int = 1
 
     def entry(self, backend: str) -> Entry | None:
         """The entry of one backend."""
@@ -69,9 +80,9 @@ class Record:
     def ratio(self, backend: str) -> float | None:
         """How many times faster than the host a backend was: the median over rounds of the paired ratio."""
         ours, host = self.entry(backend), self.entry(self.host)
-        if not (ours and host and ours.samples_us and host.samples_us):
+        if not (ours and host and ours.timed_us and host.timed_us):
             return None
-        return median(h / o for h, o in zip(host.samples_us, ours.samples_us, strict=True))
+        return median(h / o for h, o in zip(host.samples_us, ours.samples_us, strict=True) if h and o)
 
     def with_entry(self, entry: Entry) -> Record:
         """The same record with one entry added or replaced, unless it already holds samples of that entry."""
@@ -103,5 +114,5 @@ def _share(error: float, tolerance: float) -> float:
 
 def _entry(data: dict[str, Any]) -> Entry:
     fields: dict[str, Any] = data | {"reasons": tuple(data["reasons"]), "outcome": Outcome(data["outcome"])}
-    fields["samples_us"] = tuple(map(float, data["samples_us"]))
+    fields["samples_us"] = tuple(None if one is None else float(one) for one in data["samples_us"])
     return Entry(**fields)
