@@ -17,6 +17,7 @@ from io import FileIO
 from pathlib import Path
 
 from tpregistry.backend import Reason
+from tpregistry.forking import undone_in_child
 from tpregistry.select import Candidate
 from tpregistry.store.contents import remove
 from tpregistry.store.files import aged
@@ -55,7 +56,8 @@ class Crashes:
             file.write(f"{backend} {dict(versions)} was checked on {words}\n".encode())
             faulthandler.enable(file)
             try:
-                yield
+                with undone_in_child(faulthandler.disable):
+                    yield
             finally:
                 faulthandler.disable()
                 with suppress(OSError):

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from tpregistry.forking import rest, steps, undone_in_child
 from tpregistry.settings import override
 
 T = TypeVar("T")
@@ -39,14 +40,15 @@ def isolated(work: Callable[[], T], surroundings: Callable[[], AbstractContextMa
         try:
             override.set(settings)
             _caller.set(caller)
-            with _unwarned(), surroundings():
+            with steps(), _unwarned(), surroundings():
                 outcome.append((work(), None))
         except BaseException as error:  # handed to the caller's thread below
             outcome.append((None, error))
         finally:
             done.set()
 
-    _run(threading.Thread(target=target, name="tpregistry", daemon=True), done)
+    with rest():
+        _run(threading.Thread(target=target, name="tpregistry", daemon=True), done)
     result, error = outcome[0]
     if error is not None:
         raise error
@@ -73,9 +75,16 @@ def _run(thread: threading.Thread, done: threading.Event) -> None:
 @contextmanager
 def _unwarned() -> Iterator[None]:
     """No warning is shown, and the filters are as they were afterwards."""
+    before, show = warnings.filters, warnings.showwarning
     with warnings.catch_warnings():
+
+        def leave() -> None:
+            warnings.filters, warnings.showwarning = before, show  # type: ignore[assignment]
+            warnings._filters_mutated()  # type: ignore[attr-defined]
+
         warnings.simplefilter("ignore")
-        yield
+        with undone_in_child(leave):
+            yield
 
 
 @contextmanager

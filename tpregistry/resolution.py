@@ -173,8 +173,8 @@ class Resolution:
         start, budget = time.perf_counter(), self.settings.budget
         allowed = budget / 2 if known and not standing.untimed(known) else budget
         batch = known.batch if known else self.batch
-        times = start + allowed, batch, start + BUILDING * allowed
-        return Bench(self.problem, self.host, self.frame, self.device, *times, show, self._watch)
+        where = self.problem, self.host, self.frame, self.device
+        return Bench(*where, start + allowed, batch, show, self._watch, start + BUILDING * allowed)
 
     def _watch(self, contestant: Contestant) -> AbstractContextManager[None]:
         return self.crashes.watch(contestant.name, contestant.versions, str(self.problem))

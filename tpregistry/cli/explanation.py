@@ -78,7 +78,7 @@ def _why(resolution: Resolution, choice: Choice) -> str:
     reasons = {
         Source.OFF: "TP_BACKEND=off",
         Source.RULE: "it only scales copies by scalars: never worth a kernel",
-        Source.RECORD: _by_record(resolution, choice),
+        Source.RECORD: _by_record(resolution, choice, resolution.record) if resolution.record else "",
         Source.FORCED: f"TP_BACKEND={text} asks for it; it is checked before it is used",
         Source.PREFERENCE: f"the first in TP_BACKEND={text} that can do it",
         Source.HEURISTIC: f"{_no_record(resolution)}, and nothing unmeasured is preferred to {name}",
@@ -86,11 +86,10 @@ def _why(resolution: Resolution, choice: Choice) -> str:
     return reasons.get(choice.source, "")
 
 
-def _by_record(resolution: Resolution, choice: Choice) -> str:
+def _by_record(resolution: Resolution, choice: Choice, record: Record) -> str:
     """What the record shows of the chosen backend, and what it leaves open."""
-    record, host = resolution.record, resolution.host.name
-    assert record is not None, "a choice by a record has one"
-    if choice.order[0] != record.winner:
+    host = resolution.host.name
+    if choice.order[:1] != (record.winner,):
         shown = f"the next on record, as its winner {record.winner} is excluded"
     elif record.winner == host:
         shown = f"no backend is shown to be faster by more than {MARGIN:.0%}"

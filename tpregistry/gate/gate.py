@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +10,8 @@ from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Frame, Host, Observed
 from tpregistry.gate.blocks import Blocks, largest_error, scales, worst_block
 from tpregistry.gate.cases import ODD, Case, cases, filled, fitting_batch, turn_vector
-from tpregistry.gate.listening import listening
+from tpregistry.lazy import lazy
+from tpregistry.listening import listening
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
 
@@ -81,17 +81,17 @@ class Yardstick:
         """A kernel on a case."""
         return self.frame.observe(kernel, case.operands, dtype or self.problem.dtype, self.device, case.order)
 
-    @cached_property
+    @lazy
     def expected(self) -> dict[str, dict[str, Array]]:
         """The float64 of the host for each case that is evaluated by it."""
         return {case.name: self._of_host(self._reference, case, "float64") for case in self._own_cases}
 
-    @cached_property
+    @lazy
     def scale(self) -> dict[str, dict[str, list[float]]]:
         """Scale of each block of each quantity, by case."""
         return {name: scales(self.blocks, values) for name, values in self.expected.items()}
 
-    @cached_property
+    @lazy
     def host_error(self) -> dict[str, dict[str, float]]:
         """How far the host at the problem's dtype is from its float64, by case and quantity."""
         return {case.name: self.errors(case, self._of_host(self._host, case)) for case in self._own_cases}

@@ -12,7 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from tpregistry.forking import rest
+
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # Windows
@@ -51,7 +55,8 @@ def _locked(file: Path, until: float) -> int | None:
             os.close(handle)
             if time.monotonic() >= until:
                 return None
-            time.sleep(PAUSE)
+            with rest():
+                time.sleep(PAUSE)
         except OSError:
             os.close(handle)
             return -1

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from tpregistry.forking import pause
 from tpregistry.tune.interval import SAFE, Times, centre, interval
 
 Samples = dict[str, list[float | None]]
@@ -95,6 +96,7 @@ class Stopwatch:
 
     def measure(self, name: str) -> float:
         """In µs per call."""
+        pause()
         return 1e6 * _time(self._thunks[name], self._repeats[name])
 
 

@@ -49,9 +49,9 @@ class Bench:
     device: str
     deadline: float
     batch: int
-    build_by: float = float("inf")
     progress: Progress = lambda message: None
     watch: Callable[[Contestant], AbstractContextManager[None]] = lambda contestant: nullcontext()
+    build_by: float = float("inf")
 
 
 def tune(
