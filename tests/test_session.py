@@ -121,13 +121,18 @@ RECKLESS = """
         torch.set_num_threads(torch.get_num_threads() + 1)
         torch.set_default_dtype(torch.float64)
         torch.manual_seed(1), random.seed(1), np.random.seed(1)
+        torch.set_grad_enabled(False)
+        import warnings
+        warnings.simplefilter("error", FutureWarning)
         print("welcome")
         """
 
 
 def test_a_build_changes_nothing_of_the_program(tmp_path, monkeypatch, capsys) -> None:
     """Not even where the record is kept: the next process finds it under the same threads."""
-    monkeypatch.syspath_prepend(str(distribution(tmp_path, None, 'print("hello"); return Verdict()', RECKLESS + RIGHT)))
+    monkeypatch.syspath_prepend(
+        str(distribution(tmp_path, None, RECKLESS.replace("welcome", "hello") + "return Verdict()", RECKLESS + RIGHT))
+    )
     monkeypatch.setattr(isolation, "_alone", lambda: True)  # other tests leave threads behind
     forget()
     before = state()
