@@ -129,7 +129,7 @@ def _defaults(torch: Any) -> list[Knob]:
 
 def _filters() -> Knob:
     def put(kept: list[Any]) -> None:
-        warnings.filters[:] = kept
+        warnings.filters[:] = kept  # type: ignore[index]
         warnings._filters_mutated()  # type: ignore[attr-defined]
 
     return lambda: list(warnings.filters), put
