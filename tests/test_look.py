@@ -95,6 +95,7 @@ def test_forced_it_raises(monkeypatch) -> None:
             call(product())
 
 
+@pytest.mark.slow
 def test_a_winner_that_is_wrong_later_is_the_hosts_and_then_measured_anew(monkeypatch) -> None:
     """The host always loses here, so that there is a winner."""
     monkeypatch.setattr(race, "winner", lambda samples, incumbent: "cg-hoist" if "cg-hoist" in samples else incumbent)
@@ -103,7 +104,7 @@ def test_a_winner_that_is_wrong_later_is_the_hosts_and_then_measured_anew(monkey
         trained(product())
         assert decision().backend == "cg-hoist"
         forget()
-        with monkeypatch.context() as spoiling:
+        with monkeypatch.context() as spoiling, tpregistry.use("auto", tune="off"):  # no start that would go on measuring
             spoil(spoiling, CHANGES["a gradient"], CgHoist)
             with pytest.warns(UserWarning, match=r"cg-hoist for .* dx: error .* it is not used"):
                 found = trained(product())

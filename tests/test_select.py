@@ -24,7 +24,9 @@ def record(winner: str | None, **medians: float) -> Record:
     versions = {candidate.name.replace("-", "_"): dict(candidate.versions) for candidate in ALL}
     proof = {name: [1e-9, 1e-6] for name in required(PROBLEM)}
     entries = tuple(
-        Entry(name.replace("_", "-"), Outcome.OK, versions[name], evidence={} if name == "e3nn" else proof, samples_us=(median,))
+        Entry(
+            name.replace("_", "-"), Outcome.OK, versions[name], evidence={} if name == "e3nn" else proof, samples_us=(median,) * 11
+        )
         for name, median in medians.items()
     )
     return Record(PROBLEM, {}, "e3nn", entries, winner)

@@ -1,6 +1,7 @@
 """From problem to kernel: tuned once, remembered, traceless, and never the end of a program unless a backend was forced."""
 
 import random
+import re
 import threading
 import warnings
 from functools import partial
@@ -18,7 +19,9 @@ from tpregistry.cli import explanation
 from tpregistry.errors import NotTuned, SettingError, UnknownBackend, Unsupported
 from tpregistry.settings import current
 from tpregistry.store import Outcome, Store, open_store
+from tpregistry.store.turn import turn
 from tpregistry.testing import faulty_kernel
+from tpregistry.tune import standing, tuner
 from tpregistry_cg import CgHoist
 
 pytestmark = pytest.mark.usefixtures("patched")
@@ -118,13 +121,18 @@ RECKLESS = """
         torch.set_num_threads(torch.get_num_threads() + 1)
         torch.set_default_dtype(torch.float64)
         torch.manual_seed(1), random.seed(1), np.random.seed(1)
+        torch.set_grad_enabled(False)
+        import warnings
+        warnings.simplefilter("error", FutureWarning)
         print("welcome")
         """
 
 
 def test_a_build_changes_nothing_of_the_program(tmp_path, monkeypatch, capsys) -> None:
     """Not even where the record is kept: the next process finds it under the same threads."""
-    monkeypatch.syspath_prepend(str(distribution(tmp_path, None, 'print("hello"); return Verdict()', RECKLESS + RIGHT)))
+    monkeypatch.syspath_prepend(
+        str(distribution(tmp_path, None, RECKLESS.replace("welcome", "hello") + "return Verdict()", RECKLESS + RIGHT))
+    )
     monkeypatch.setattr(isolation, "_alone", lambda: True)  # other tests leave threads behind
     forget()
     before = state()
@@ -160,6 +168,82 @@ def test_what_the_budget_left_out_is_told_now_and_by_the_record(tmp_path, monkey
             forget()
     left = "1 candidate not built within TP_BUDGET: run `tpregistry autotune`"
     assert said == [("tuned", left), ("record", left)]
+
+
+def blurred(measure):
+    """A race as on a busy machine: each contestant took now half and now twice as long as it does."""
+
+    def race(thunks, deadline, incumbent, seed=0, known=None):
+        samples = measure(thunks, deadline, incumbent, seed, known)
+        first = {name: [(4.0, 0.5, 1.0, 2.0)[k] * 100 for k in np.random.default_rng(len(name)).permutation(4)] for name in thunks}
+        return first if known == {} else samples
+
+    return race
+
+
+def test_a_start_that_could_not_tell_is_gone_on_with_by_the_next(monkeypatch) -> None:
+    """And what it could not tell stands in the line and in `explain`."""
+    monkeypatch.setattr(tuner, "race", blurred(tuner.race))
+    with tpregistry.use("auto"):
+        call(product())
+        first = decision()
+        assert (first.backend, first.record.starts) == ("e3nn", 1)
+        assert re.search(r"provisional after 1 start of 4: .*cg-llvm \d.* times as fast \(95 %, 4 rounds\)", str(first))
+        (explained,) = tpregistry.explain(first.problem)
+        due = explanation.decision(explained)
+        assert due["why"].startswith("no backend is shown to be faster by more than 10%; provisional after 1 start of 4: ")
+        assert "cg-llvm" in due["would_measure"]
+        forget()
+        call(product())
+    second = decision()
+    assert (second.source, second.record.starts) == ("tuned", 2)
+    rounds = {entry.backend: entry.timed_us[:4] for entry in second.record.entries if entry.outcome is Outcome.OK}
+    assert rounds == {entry.backend: entry.samples_us for entry in first.record.entries if entry.outcome is Outcome.OK}
+    assert all(len(entry.samples_us) > 4 for entry in second.record.entries if entry.outcome is Outcome.OK)
+
+
+def test_a_provisional_record_is_used_where_nothing_is_measured(monkeypatch) -> None:
+    monkeypatch.setattr(tuner, "race", blurred(tuner.race))
+    with tpregistry.use("auto"):
+        call(product())
+    forget()
+    with tpregistry.use("auto", tune="off"):
+        call(product())
+    assert (decision().backend, decision().source) == ("e3nn", "record")
+    assert "provisional after 1 start of 4" in decision().why
+
+
+def test_after_the_last_start_nothing_is_measured_any_more(monkeypatch) -> None:
+    monkeypatch.setattr(tuner, "race", blurred(tuner.race))
+    monkeypatch.setattr(standing, "STARTS", 1)
+    with tpregistry.use("auto"):
+        call(product())
+        forget()
+        call(product())
+    assert decision().source == "record"
+    assert "not told apart in 1 start of 1" in decision().why
+
+
+def test_what_another_process_measures_is_waited_for(monkeypatch) -> None:
+    """And its record is used, without measuring again; where it takes too long, the host runs and nothing is kept."""
+    with tpregistry.use("auto"):
+        call(product())
+    record = decision().record
+    store = open_store(current().cache_dir)
+    place = store.path(record.environment, record.problem)
+    place.unlink()
+    forget()
+    with tpregistry.use("auto", budget=0.1), turn(place, 0):
+        call(product())
+        assert (decision().backend, decision().source) == ("e3nn", "heuristic")
+        assert decision().why == "another process measures it now: the next start finds its record"
+        assert not place.exists()
+        forget()
+        threading.Timer(0.3, store.put, [record]).start()
+    with tpregistry.use("auto", budget=1), turn(place, 0):
+        call(product())
+    assert decision().record == record
+    assert decision().source == "record"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

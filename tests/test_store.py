@@ -56,7 +56,7 @@ def damaged(record: Record) -> dict[str, str]:
         "samples that are no numbers": _with(whole, samples_us=[float("nan")]),
         "endless samples": _with(whole, samples_us=[float("inf")]),
         "samples beyond floats": _with(whole, samples_us=[10**400]),
-        "uneven samples": whole.replace('"samples_us": [9.0]', '"samples_us": [9.0, 9.0]'),
+        "uneven samples": whole.replace('"samples_us": [9.0, ', '"samples_us": [9.0, 9.0, ', 1),
     }
 
 

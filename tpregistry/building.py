@@ -8,6 +8,7 @@ from importlib import import_module
 
 from tpregistry.backend import Backend, Face, Kernel
 from tpregistry.isolation import kept
+from tpregistry.listening import listening
 from tpregistry.problem import Problem
 from tpregistry.progress import tell
 
@@ -30,10 +31,8 @@ def _called(kernel: Kernel) -> Kernel:
 
 
 @contextmanager
-def _aside() -> Iterator[None]:
+def aside() -> Iterator[None]:
     """What this thread prints meanwhile goes to stderr in the end: standard output is the program's, as are other threads."""
-    from tpregistry.gate.listening import listening  # numpy, as above
-
     with listening() as words:
         try:
             yield
@@ -43,7 +42,7 @@ def _aside() -> Iterator[None]:
 
 
 def _built(backend: Backend, part: Problem, device: str, framework: str) -> Kernel:
-    with kept(), _aside():
+    with kept(), aside():
         return _called(backend.build(part, device, framework))
 
 

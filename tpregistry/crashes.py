@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tpregistry import trust
 from tpregistry.backend import Reason
+from tpregistry.forking import undone_in_child
 from tpregistry.select import Candidate
 from tpregistry.store.contents import remove
 from tpregistry.store.files import MANY, aged, remove_own
@@ -58,7 +59,8 @@ class Crashes:
             file.write(f"{backend} {dict(versions)} was checked on {words}\n".encode())
             faulthandler.enable(file)
             try:
-                yield
+                with undone_in_child(faulthandler.disable):
+                    yield
             finally:
                 faulthandler.disable()
                 with suppress(OSError):

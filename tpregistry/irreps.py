@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
+
+from tpregistry.lazy import lazy
 
 _TERM = re.compile(r"^(?:(\d+)\s*x\s*)?(\d+)([eo])$")
 
@@ -39,12 +40,12 @@ class Irreps:
         parts = [part.strip() for part in text.split("+")] if text.strip() else []
         return cls(tuple(_parse_term(part, text) for part in parts))
 
-    @cached_property
+    @lazy
     def dim(self) -> int:
         """Length of one sample."""
         return sum(item.dim for item in self.items)
 
-    @cached_property
+    @lazy
     def offsets(self) -> tuple[int, ...]:
         """Where each item starts within one sample."""
         ends = [0]

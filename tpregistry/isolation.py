@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from tpregistry.forking import rest, steps, undone_in_child
 from tpregistry.settings import override
 
 T = TypeVar("T")
@@ -39,14 +40,15 @@ def isolated(work: Callable[[], T], surroundings: Callable[[], AbstractContextMa
         try:
             override.set(settings)
             _caller.set(caller)
-            with _unwarned(), surroundings():
+            with steps(), _unwarned(), surroundings():
                 outcome.append((work(), None))
         except BaseException as error:  # handed to the caller's thread below
             outcome.append((None, error))
         finally:
             done.set()
 
-    _run(threading.Thread(target=target, name="tpregistry", daemon=True), done)
+    with rest():
+        _run(threading.Thread(target=target, name="tpregistry", daemon=True), done)
     result, error = outcome[0]
     if error is not None:
         raise error
@@ -73,26 +75,42 @@ def _run(thread: threading.Thread, done: threading.Event) -> None:
 @contextmanager
 def _unwarned() -> Iterator[None]:
     """No warning is shown, and the filters are as they were afterwards."""
+    before, show = warnings.filters, warnings.showwarning
     with warnings.catch_warnings():
+
+        def leave() -> None:
+            warnings.filters, warnings.showwarning = before, show  # type: ignore[assignment]
+            warnings._filters_mutated()  # type: ignore[attr-defined]
+
         warnings.simplefilter("ignore")
-        yield
+        with undone_in_child(leave):
+            yield
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Torch's default dtype and threads as they were before a plugin's code, and random generators where nobody else is there.
+    """What the program has set as it was before a plugin's code: torch's default dtype, threads and gradient mode, the filters of
+    warnings; and random generators where nobody else is there.
 
     Whose draws changed a generator cannot be told: put back beside other threads, it would give them the same numbers twice.
     """
     torch = sys.modules.get("torch")
-    knobs = [*(_defaults(torch) if torch else ()), *(_generators(torch) if _alone() else ())]
+    knobs = [_filters(), *(_defaults(torch) if torch else ()), *(_generators(torch) if _alone() else ())]
     before = [(read, put, read()) for read, put in knobs]
     try:
         yield
     finally:
         for read, put, value in before:
-            if pickle.dumps(read()) != pickle.dumps(value):
+            if _differ(read(), value):
                 put(value)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Arrays inside are compared by their bytes; what cannot be pickled, such as a filter for a local class, by itself."""
+    try:
+        return pickle.dumps(one) != pickle.dumps(other)
+    except Exception:
+        return one != other
 
 
 def _alone() -> bool:
@@ -102,7 +120,19 @@ def _alone() -> bool:
 
 
 def _defaults(torch: Any) -> list[Knob]:
-    return [(torch.get_default_dtype, torch.set_default_dtype), (torch.get_num_threads, torch.set_num_threads)]
+    return [
+        (torch.get_default_dtype, torch.set_default_dtype),
+        (torch.get_num_threads, torch.set_num_threads),
+        (torch.is_grad_enabled, torch.set_grad_enabled),
+    ]
+
+
+def _filters() -> Knob:
+    def put(kept: list[Any]) -> None:
+        warnings.filters[:] = kept  # type: ignore[index]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+
+    return lambda: list(warnings.filters), put
 
 
 def _generators(torch: Any) -> list[Knob]:

@@ -9,11 +9,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from functools import cached_property
 from math import prod
 from typing import Any
 
 from tpregistry.irreps import Irreps, natural
+from tpregistry.lazy import lazy
 
 
 class Mode(StrEnum):
@@ -114,12 +114,12 @@ class Problem:
         for number, path in enumerate(self.paths):
             _check_path(self, number, path)
 
-    @cached_property
+    @lazy
     def path_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Weight shape of each path, also where the path has no weight; a 0 in it means an empty path."""
         return tuple(self._path_shape(path) for path in self.paths)
 
-    @cached_property
+    @lazy
     def weight_slices(self) -> tuple[slice | None, ...]:
         """The place of each path in the flat weight vector (None: unweighted), in the order of the paths."""
         places: list[slice | None] = []
@@ -130,7 +130,7 @@ class Problem:
             start = stop
         return tuple(places)
 
-    @cached_property
+    @lazy
     def weight_numel(self) -> int:
         """Length of the flat weight vector of one sample."""
         return sum(place.stop - place.start for place in self.weight_slices if place is not None)
@@ -149,7 +149,7 @@ class Problem:
         """Whether samples are edges of a graph: x is gathered from their senders, out summed into their receivers."""
         return self.operation == "tensor_product_conv"
 
-    @cached_property
+    @lazy
     def product(self) -> Problem:
         """The same paths as a Clebsch-Gordan product: what a convolution computes for each edge, and what a product that has
         an operation of its own computes as well, by another way; a `tensor_product` itself."""
@@ -159,12 +159,12 @@ class Problem:
         """The inverse of `product`: with so many receivers, x at senders and out at receivers."""
         return self.at(operation="tensor_product_conv", nodes=nodes)
 
-    @cached_property
+    @lazy
     def correlation(self) -> int:
         """The largest power of x in a `gaunt_many_body`; 0 elsewhere."""
         return self.irreps_out.items.count(self.irreps_out[0]) if self.operation == "gaunt_many_body" else 0
 
-    @cached_property
+    @lazy
     def is_scaling(self) -> bool:
         """Whether every path only multiplies by a scalar, copy by copy (gates, norms): no accelerator can win there."""
         multiplies = self.convolves or self.correlation > 1
@@ -194,7 +194,7 @@ class Problem:
         given["paths"] = tuple(Path(**(path | {"mode": Mode(path["mode"])})) for path in data["paths"])
         return cls(**given)
 
-    @cached_property
+    @lazy
     def digest(self) -> str:
         """24 hex digits of the canonical JSON of every field."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))

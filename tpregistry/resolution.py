@@ -17,11 +17,12 @@ from tpregistry.errors import HostRaised, NotTuned, Unsupported
 from tpregistry.frame import Frame, Host
 from tpregistry.problem import Problem
 from tpregistry.progress import Progress
-from tpregistry.select import Candidate, Choice, Source, select
+from tpregistry.select import Candidate, Choice, Source, select, valid
 from tpregistry.settings import Fallback, Settings, Tune
 from tpregistry.store import Entry, Outcome, Record, open_store
 from tpregistry.store.evidence import gap
-from tpregistry.tune import Bench, Contestant, check_alone, tune
+from tpregistry.store.turn import turn
+from tpregistry.tune import Bench, Contestant, check_alone, standing, tune
 from tpregistry.verdicts import examine
 
 UNMEASURED = (
@@ -29,6 +30,9 @@ UNMEASURED = (
 )
 
 OTHER = "other code than that which was checked"
+ELSEWHERE = "another process measures it now: the next start finds its record"
+BUILDING = 0.6
+"""Of the budget: then what is built races, and what is not waits for the next start."""
 
 
 @dataclass(repr=False)
@@ -73,10 +77,11 @@ class Resolution:
         """Select, measure where that is asked for, then take the first backend that builds and passes."""
         choice = self._select()
         if choice.measure:
-            self._tune(choice)
-            choice = replace(self._select(self.settings_after_tuning()), source=choice.source)
+            self._in_turn(choice)
+            after = self._select(self.settings_after_tuning())
+            choice = replace(after, source=choice.source) if self._measured else after
         elif choice.source is Source.RECORD and self.record is not None:
-            self.notes += self._unbuilt(self.record)
+            self.notes += self.unsettled(self.record)
         elif choice.source is Source.HEURISTIC and not self.frame.may_measure():
             self.notes.append(UNMEASURED)
         self.notes += self._crashed()
@@ -102,33 +107,57 @@ class Resolution:
             raise NotTuned(f"TP_TUNE=require, but there is no valid record of {self.problem}; run `tpregistry autotune` first")
         return choice
 
+    def _in_turn(self, choice: Choice) -> None:
+        """Measure, unless another process does: then its record is waited for, where there is none yet to go by."""
+        anew = self.settings.tune is Tune.FORCE
+        patience = 0.0 if choice.onward else 2 * self.settings.budget
+        with turn(self.store.path(self.environment, self.problem), patience) as ours:
+            if not anew and self._made_meanwhile():
+                return
+            if ours or anew:
+                self._tune(choice)
+            elif not choice.onward:
+                self.notes.append(ELSEWHERE)
+
+    def _made_meanwhile(self) -> bool:
+        """Whether another process has written a record since this one looked."""
+        found = self.store.fresh(self.environment, self.problem)
+        if found is None or found == self.record or not valid(found, self.candidates):
+            return False
+        self.record = found
+        self.notes += self.unsettled(found)
+        return True
+
     def _tune(self, choice: Choice) -> None:
         contestants = [self.contestant(name) for name in choice.order if name != self.host.name]
         skipped = [_unsupported(c) for c in self.candidates if not c.ok and not c.host]
         with Progress(f"tuning {self.problem}", self.settings) as progress:
-            bench = self._bench(progress.show)
+            known = self.record if choice.onward else None
+            bench = self._bench(progress.show, known)
             try:
-                found = tune(bench, contestants, self.versions(self.host.name), skipped)
+                found = tune(bench, contestants, self.versions(self.host.name), skipped, known)
             except HostRaised:
                 raise
             except (Exception, SystemExit) as error:  # tuning must never end a program that runs without it
                 warnings.warn(f"tpregistry: tuning {self.problem} failed ({type(error).__name__}: {error})", stacklevel=2)
                 return
         self._measured = True
-        self.notes += self._unbuilt(found)
+        self.notes += self.unsettled(found)
         if found.winner is None and self.record is not None and self.record.winner is not None:
             return  # a budget too small to measure anything does not undo a record
         self._keep(found)
         failed = (e for e in found.entries if e.outcome in (Outcome.WRONG, Outcome.RAISED))
         self.notes += [f"{entry.backend}: {entry.reasons[0]}" for entry in failed]
 
-    def _unbuilt(self, record: Record) -> list[str]:
-        """How many that could be faster were not looked at for want of time: the decision is not the last word."""
-        excluded = self.settings.backend.excluded
-        able = {c.name for c in self.candidates if c.ok and not any(c.answers_to(name) for name in excluded)}
-        left = sum(entry.outcome is Outcome.NOT_BUILT and entry.backend in able for entry in record.entries)
-        some = "1 candidate" if left == 1 else f"{left} candidates"
-        return [f"{some} not built within TP_BUDGET: run `tpregistry autotune`"] if left else []
+    def unsettled(self, record: Record) -> list[str]:
+        """What the record leaves open between those that may be taken: the decision is not the last word."""
+        excluded, auto = self.settings.backend.excluded, self.settings.backend.auto
+        free = (c for c in self.candidates if c.ok and not (auto and c.on_request))
+        able = {c.name: c.build_seconds for c in free if not any(c.answers_to(name) for name in excluded)}
+        long = [name for name in standing.untimed(record) if able.get(name, 0.0) > self.settings.budget]
+        some = "1 candidate" if len(long) == 1 else f"{len(long)} candidates"
+        never = f"{some} not built within TP_BUDGET: run `tpregistry autotune`" if long else ""
+        return list(filter(None, (standing.words(record, able.keys() - long), never)))
 
     def _crashed(self) -> list[str]:
         """Those that ended a process, where any may be taken; where some are named, what speaks against these is said anyway."""
@@ -145,9 +174,13 @@ class Resolution:
             message = f"the record of {self.problem} cannot be written ({type(error).__name__}: {error})"
             warnings.warn(f"tpregistry: {message}; the next process tunes anew: look for an update of its backends", stacklevel=2)
 
-    def _bench(self, show: Callable[[str], None]) -> Bench:
-        deadline = time.perf_counter() + self.settings.budget
-        return Bench(self.problem, self.host, self.frame, self.device, deadline, self.batch, show, self._watch, self._passed)
+    def _bench(self, show: Callable[[str], None], known: Record | None = None) -> Bench:
+        """With the whole budget; with half of it where a record is added to and nobody is to be built for the first time."""
+        start, budget = time.perf_counter(), self.settings.budget
+        allowed = budget / 2 if known and not standing.untimed(known) else budget
+        batch = known.batch if known else self.batch
+        where = self.problem, self.host, self.frame, self.device
+        return Bench(*where, start + allowed, batch, show, self._watch, self._passed, start + BUILDING * allowed)
 
     def _watch(self, contestant: Contestant) -> AbstractContextManager[None]:
         return self.crashes.watch(contestant.name, contestant.versions, str(self.problem))

@@ -7,7 +7,8 @@ The rule, in order:
 3. Names in TP_BACKEND: the members of the first name that can do the problem, then those of the next, and so on. Among
    the members of a family, the record's order, else they are measured where that is allowed.
 4. ``auto``: the winner of a valid record, among those that are not excluded now. Without a record, or where a backend has
-   come since, all that can do the problem are measured, but those that say themselves that they cannot win there. Where
+   come since, all that can do the problem are measured, but those that say themselves that they cannot win there. Where a
+   record is provisional, those between whom it is open are measured further. Where
    measuring is not allowed and there is no record, the host (nothing unmeasured is preferred to it).
 """
 
@@ -68,11 +69,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """Backends to try, best first; ``measure`` asks that they be measured first. Empty where none can do the problem."""
+    """Backends to try, best first; ``measure`` asks that they be measured first, ``onward`` that a record be added to.
+
+    Empty where none can do the problem.
+    """
 
     order: tuple[str, ...]
     source: Source
     measure: bool = False
+    onward: bool = False
 
 
 def select(
@@ -96,7 +101,7 @@ def select(
     tunable = may_measure and settings.tune in (Tune.MISS, Tune.FORCE)
     if settings.backend.names:
         return _by_name(settings, able, known, tunable)
-    return _automatic(tuple(c for c in able if c.host or not c.on_request), known, tunable, host)
+    return _automatic(tuple(c for c in able if c.host or not c.on_request), known, tunable, host, settings.budget)
 
 
 def valid(record: Record, candidates: tuple[Candidate, ...]) -> bool:
@@ -117,22 +122,24 @@ def _by_name(settings: Settings, able: tuple[Candidate, ...], record: Record | N
 
 
 def _ranked(names: list[str], record: Record | None) -> list[str]:
-    medians = {entry.backend: entry.median_us for entry in record.entries if entry.samples_us} if record else {}
+    medians = {entry.backend: entry.median_us for entry in record.entries if entry.timed_us} if record else {}
     return sorted(names, key=lambda name: (medians.get(name, float("inf")), name))
 
 
-def _automatic(able: tuple[Candidate, ...], record: Record | None, tunable: bool, host: str) -> Choice:
+def _automatic(able: tuple[Candidate, ...], record: Record | None, tunable: bool, host: str, budget: float) -> Choice:
     names = tuple(candidate.name for candidate in able)
+    within = {candidate.name for candidate in able if candidate.build_seconds <= budget}
     if tunable and len(names) > 1 and (record is None or any(_is_new(candidate, record) for candidate in able)):
         return Choice(names, Source.TUNED, measure=True)
     if record is None:
         return Choice((host,), Source.HEURISTIC)
-    from tpregistry.tune.race import winner  # numpy, which commands that only list do without
+    from tpregistry.tune import race, standing  # numpy, which commands that only list do without
 
-    timed = (entry for entry in record.entries if entry.samples_us and not entry.reasons and entry.backend in names)
-    right = (entry for entry in timed if entry.backend == host or not gap(record.problem, entry))
-    samples = {entry.backend: list(entry.samples_us) for entry in right}
-    best = record.winner if record.winner in names else winner(samples, host) if host in samples else host
+    if tunable and (open_ones := standing.left(record, within)):
+        return Choice(tuple(dict.fromkeys((*open_ones, str(record.winner), host))), Source.TUNED, measure=True, onward=True)
+    right = {entry.backend for entry in record.entries if entry.backend == host or not gap(record.problem, entry)}
+    samples = {name: times for name, times in standing.samples_of(record).items() if name in right.intersection(names)}
+    best = record.winner if record.winner in names else race.winner(samples, host) if host in samples else host
     return Choice((str(best), host), Source.RECORD)
 
 

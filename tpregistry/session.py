@@ -7,6 +7,7 @@ import threading
 
 from tpregistry import processes
 from tpregistry.decision import Decision, Decisions
+from tpregistry.forking import steps
 from tpregistry.frame import Host, frame
 from tpregistry.problem import Problem
 from tpregistry.progress import tell
@@ -29,7 +30,8 @@ def resolve(problem: Problem, host: Host, framework: str, device: str, settings:
     key = problem.digest, host.name, device, id(settings)
     with _lock:
         if key not in _known:
-            decision = Resolution(problem, host, frame(framework), device, settings, batch or problem.batch).decide()
+            with steps():
+                decision = Resolution(problem, host, frame(framework), device, settings, batch or problem.batch).decide()
             _known[key] = decision
             _keep_alive.append(settings)
             made.append(decision)

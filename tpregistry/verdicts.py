@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import Any
 
 from tpregistry.backend import Backend, Face, Reason, Verdict
-from tpregistry.building import parts_of
+from tpregistry.building import aside, parts_of
 from tpregistry.discovery import Plugin
+from tpregistry.isolation import kept
 from tpregistry.problem import Problem
 from tpregistry.select import Candidate
 
@@ -38,7 +37,7 @@ def verdict_of(
     if reasons:
         return Verdict(reasons)
     try:
-        with redirect_stdout(sys.stderr):  # standard output is the program's
+        with kept(), aside():
             return _together([_said(backend.supports(part, device, framework)) for part in parts])
     except (Exception, SystemExit) as error:  # a plugin may raise anything; it is left out with its reason
         return Verdict((Reason("TP181", f"{backend.face.name}.supports raised {type(error).__name__}: {error}"),))

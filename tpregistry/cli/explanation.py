@@ -12,6 +12,8 @@ from tpregistry.resolution import Resolution
 from tpregistry.select import Candidate, Choice, Source
 from tpregistry.settings import Settings
 from tpregistry.store import Entry, Outcome, Record
+from tpregistry.tune.interval import interval
+from tpregistry.tune.race import MARGIN
 
 
 def of(resolution: Resolution) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def _why(resolution: Resolution, choice: Choice) -> str:
     reasons = {
         Source.OFF: "TP_BACKEND=off",
         Source.RULE: "it only scales copies by scalars: never worth a kernel",
-        Source.RECORD: "the record's winner" + _unfinished(resolution.record),
+        Source.RECORD: _by_record(resolution, choice, resolution.record) if resolution.record else "",
         Source.FORCED: f"TP_BACKEND={text} asks for it; it is checked before it is used",
         Source.PREFERENCE: f"the first in TP_BACKEND={text} that can do it",
         Source.HEURISTIC: f"{_no_record(resolution)}, and nothing unmeasured is preferred to {name}",
@@ -84,9 +86,16 @@ def _why(resolution: Resolution, choice: Choice) -> str:
     return reasons.get(choice.source, "")
 
 
-def _unfinished(record: Record | None) -> str:
-    left = [entry.backend for entry in record.entries if entry.outcome is Outcome.NOT_BUILT] if record else []
-    return f", but {', '.join(left)} did not fit into its budget" if left else ""
+def _by_record(resolution: Resolution, choice: Choice, record: Record) -> str:
+    """What the record shows of the chosen backend, and what it leaves open."""
+    host = resolution.host.name
+    if choice.order[:1] != (record.winner,):
+        shown = f"the next on record, as its winner {record.winner} is excluded"
+    elif record.winner == host:
+        shown = f"no backend is shown to be faster by more than {MARGIN:.0%}"
+    else:
+        shown = f"the fastest on record, and faster than {host} beyond doubt"
+    return "; ".join([shown, *resolution.unsettled(record)])
 
 
 def _no_record(resolution: Resolution) -> str:
@@ -117,8 +126,17 @@ def of_candidate(candidate: Candidate, record: Record | None) -> dict[str, Any]:
         "estimated_build_seconds": candidate.build_seconds,
         "versions": dict(candidate.versions),
         "ratio": record.ratio(candidate.name) if record else None,
+        "interval": _interval(candidate.name, record) if record else None,
         "measured": _entry(entry) if entry else None,
     }
+
+
+def _interval(name: str, record: Record) -> list[float] | None:
+    """How many times faster than the host, with 95 % confidence; None where that is not known."""
+    ours, host = record.entry(name), record.entry(record.host)
+    if name == record.host or not (ours and host and len(ours.timed_us) > 1 and host.timed_us):
+        return None
+    return list(interval(host.samples_us, ours.samples_us))
 
 
 def state(candidate: Candidate, entry: Entry | None) -> str:
@@ -143,7 +161,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "worst_share": share,
         "evidence": entry.evidence,
         "median_us": entry.median_us,
-        "samples": len(entry.samples_us),
+        "samples": len(entry.timed_us),
         "build_seconds": entry.build_seconds,
         "versions": entry.versions,
     }

@@ -63,8 +63,8 @@ def record_rows(record: dict[str, Any] | None) -> list[list[Cell | str]]:
 
 def print_candidates(candidates: list[dict[str, Any]], chosen: str | None) -> None:
     """A row for each, and below the reasons against it."""
-    header = ("backend", "verdict", "median", "vs host", "error/allowed", "build", "engine")
-    output.print_rows([_row(candidate, chosen) for candidate in candidates], header, numbers=(2, 3, 5))
+    header = ("backend", "verdict", "median", "vs host", "95 %", "error/allowed", "build", "engine")
+    output.print_rows([_row(candidate, chosen) for candidate in candidates], header, numbers=(2, 3, 4, 6))
     for candidate in candidates:
         _print_reasons(candidate)
 
@@ -74,7 +74,12 @@ def _row(candidate: dict[str, Any], chosen: str | None) -> list[Cell | str]:
     name = Cell(candidate["name"], output.STRONG if candidate["name"] == chosen else "")
     ratio = f"{candidate['ratio']:.2f}x" if candidate["ratio"] else "-"
     verdict = Cell(state, SHADES.get(state, output.CAREFUL))
-    return [name, verdict, _median(seen), ratio, _worst(seen), _build(candidate), seen.get("engine") or "-"]
+    within = _within(candidate["interval"])
+    return [name, verdict, _median(seen), ratio, within, _worst(seen), _build(candidate), seen.get("engine") or "-"]
+
+
+def _within(interval: list[float] | None) -> str:
+    return f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "-"
 
 
 def _median(seen: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from tpregistry.errors import HostRaised
 from tpregistry.frame import Array, Frame, Host, Observed
 from tpregistry.gate.blocks import Blocks, largest_error, scales, worst_block
 from tpregistry.gate.cases import ODD, Case, cases, filled, fitting_batch, turn_vector
-from tpregistry.gate.listening import listening
+from tpregistry.listening import listening
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
 from tpregistry.store.evidence import TURNS

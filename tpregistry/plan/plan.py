@@ -8,10 +8,11 @@ its factors, so the vector-Jacobian product of a plan is again a plan, and all o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tpregistry.lazy import lazy
 
 Array = NDArray[np.float64]
 
@@ -103,12 +104,12 @@ class Plan:
     outputs: tuple[Operand, ...]
     terms: tuple[Term, ...]
 
-    @cached_property
+    @lazy
     def operand(self) -> dict[str, Operand]:
         """Operands by name."""
         return {operand.name: operand for operand in self.inputs + self.outputs}
 
-    @cached_property
+    @lazy
     def multilinear(self) -> bool:
         """Whether no term has an operand twice: then the gradient by an operand depends on the others alone."""
         return all(len({factor.operand for factor in term.factors}) == len(term.factors) for term in self.terms)

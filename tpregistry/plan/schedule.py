@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 
 import numpy as np
 
+from tpregistry.lazy import lazy
 from tpregistry.plan.plan import Array, Plan, Segment, Term
 
 ROLES = ("a", "b", "w", "out")
@@ -79,7 +79,7 @@ class Block:
         """Whether M is the same for all lanes."""
         return self.b.lane == 0
 
-    @cached_property
+    @lazy
     def pairs(self) -> list[tuple[int, int]]:
         """The (i, k) at which M is not zero by its structure."""
         return [(int(i), int(k)) for i, k in np.argwhere(np.any(self.coefficients != 0, axis=1))]
@@ -109,7 +109,7 @@ class Schedule:
     plan: Plan
     groups: tuple[tuple[Block, ...], ...]
 
-    @cached_property
+    @lazy
     def operations(self) -> int:
         """Multiplications per sample, roughly: what decides whether threads pay."""
         return sum(len(b.pairs) * b.lanes * b.loops * len(b.uses) for group in self.groups for b in group)

@@ -56,6 +56,14 @@ class Store:
                 self._warn(f"{self.path(environment, problem, root)} holds the record of another problem; it is ignored")
         return None
 
+    def fresh(self, environment: Environment, problem: Problem) -> Record | None:
+        """The same as it is now: another process may have written it since. What could not be written is in memory alone."""
+        known = self._memory.pop((environment_digest(environment), problem.digest), None)
+        found = self.get(environment, problem)
+        if found is None and known is not None:
+            self._memory[environment_digest(environment), problem.digest] = known
+        return found or known
+
     def put(self, record: Record) -> None:
         """Keep a record, in memory and in the user's layer."""
         self._memory[environment_digest(record.environment), record.problem.digest] = record

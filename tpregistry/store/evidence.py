@@ -69,7 +69,7 @@ def flaw(record: Record) -> str:
         return f"it has a winner, {record.winner}, and no entry of {record.host if host is None else 'it'}"
     if best is host:
         return "" if host.outcome == "ok" else f"its winner {best.backend} was {host.outcome}"
-    if not (best.samples_us and host.samples_us):
+    if not (best.timed_us and host.timed_us):
         return f"its winner {best.backend} was not measured against {host.backend}"
     found = gap(record.problem, best) or ("was refused" if best.reasons else "")
     return f"its winner {best.backend} {found}" if found else ""

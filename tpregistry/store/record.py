@@ -28,7 +28,8 @@ class Outcome(StrEnum):
 class Entry:
     """One candidate: outcome, all reasons against it, evidence of the gate, and raw samples (µs, one per round).
 
-    ``digest`` is that of the code that was checked, where it was generated.
+    ``digest`` is that of the code that was checked, where it was generated. A sample is None where the candidate took no part in
+    a round.
     """
 
     backend: str
@@ -37,14 +38,19 @@ class Entry:
     engine: str = ""
     reasons: tuple[str, ...] = ()
     evidence: dict[str, list[float]] = field(default_factory=dict)
-    samples_us: tuple[float, ...] = ()
+    samples_us: tuple[float | None, ...] = ()
     build_seconds: float = 0.0
     digest: str = ""
 
     @property
+    def timed_us(self) -> tuple[float, ...]:
+        """Samples of the rounds in which it took part."""
+        return tuple(sample for sample in self.samples_us if sample is not None)
+
+    @property
     def median_us(self) -> float:
         """Median sample; infinite where nothing was measured."""
-        return median(self.samples_us) if self.samples_us else float("inf")
+        return median(self.timed_us or (float("inf"),))
 
     @property
     def worst(self) -> tuple[str, float] | None:
@@ -55,7 +61,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one problem in one environment. ``winner`` is None where candidates were checked, not measured."""
+    """What is known of one problem in one environment. ``winner`` is None where candidates were checked, not measured;
+    ``starts`` is how many processes have measured so far.
+    """
 
     problem: Problem
     environment: dict[str, str]
@@ -66,6 +74,7 @@ class Record:
     seconds: float = 0.0
     created: str = ""
     tpregistry: str = ""
+    starts: int = 1
 
     def entry(self, backend: str) -> Entry | None:
         """The entry of one backend."""
@@ -74,13 +83,13 @@ class Record:
     def ratio(self, backend: str) -> float | None:
         """How many times faster than the host a backend was: the median over rounds of the paired ratio."""
         ours, host = self.entry(backend), self.entry(self.host)
-        if not (ours and host and ours.samples_us and host.samples_us):
+        if not (ours and host and ours.timed_us and host.timed_us):
             return None
-        return median(h / o for h, o in zip(host.samples_us, ours.samples_us, strict=True))
+        return median(h / o for h, o in zip(host.samples_us, ours.samples_us, strict=True) if h and o)
 
     def with_entry(self, entry: Entry) -> Record:
         """The same record with one entry added or replaced; a winner whose entry has no samples any more is none."""
-        winner = self.winner if entry.samples_us or entry.backend != self.winner else None
+        winner = self.winner if entry.timed_us or entry.backend != self.winner else None
         return replace(self, winner=winner, entries=(*(e for e in self.entries if e.backend != entry.backend), entry))
 
     def to_json(self) -> dict[str, Any]:
@@ -112,5 +121,5 @@ def _share(error: float, tolerance: float) -> float:
 
 def _entry(data: dict[str, Any]) -> Entry:
     fields: dict[str, Any] = data | {"reasons": tuple(data["reasons"]), "outcome": Outcome(data["outcome"])}
-    fields["samples_us"] = tuple(map(float, data["samples_us"]))
+    fields["samples_us"] = tuple(None if one is None else float(one) for one in data["samples_us"])
     return Entry(**fields)

@@ -50,7 +50,7 @@ def _size(value: Any) -> bool:
 
 
 def _samples(value: Any) -> bool:
-    return isinstance(value, list) and all(_size(one) and one > 0 for one in value)
+    return isinstance(value, list) and all(one is None or (_size(one) and one > 0) for one in value)
 
 
 def _errors(value: Any) -> bool:
@@ -71,6 +71,7 @@ RECORD: dict[str, Fits] = {
     "seconds": _size,
     "created": _text,
     "tpregistry": _text,
+    "starts": lambda value: isinstance(value, int) and _size(value),
 }
 ENTRY: dict[str, Fits] = {
     "backend": _text,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import torch
+
+from tpregistry.lazy import lazy
 
 Tensor = torch.Tensor
 
@@ -33,7 +34,7 @@ class Order:
         bounds = torch.searchsorted(self.first, torch.tensor([begin for begin, _ in edges[1:]], dtype=torch.int64, device="cpu"))
         return list(pairwise([0, *bounds.tolist(), len(self.first) - 1]))
 
-    @cached_property
+    @lazy
     def addresses(self) -> list[int]:
         """Where the three arrays lie."""
         return [tensor.data_ptr() for tensor in (self.first, self.edges, self.other)]
@@ -61,7 +62,7 @@ class Graph:
         """Nodes at a site ("sender", "receiver")."""
         return self.sending if site == "sender" else self.nodes
 
-    @cached_property
+    @lazy
     def _orders(self) -> dict[str, Order]:
         return {}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import torch
 
+from tpregistry.lazy import lazy
 from tpregistry.native import Machine, Writer, Written, compiler, pool
 from tpregistry.plan import Operand, Plan
 from tpregistry.plan.orders import owner, sweeps
@@ -56,22 +56,22 @@ class CompiledPlan:
             kernel = kernel.vjp()
         return found
 
-    @cached_property
+    @lazy
     def _sweeps(self) -> list[CompiledPlan]:
         """This plan, or several that are run one after the other."""
         plans = sweeps(self.plan)
         return [self] if len(plans) == 1 else [CompiledPlan(plan, self.dtype, self.writer) for plan in plans]
 
-    @cached_property
+    @lazy
     def written(self) -> Written:
         """The source, and the scratch memory that it wants."""
         return self.writer.write(self.plan, Machine(_REAL[self.dtype], self.lanes))
 
-    @cached_property
+    @lazy
     def _owner(self) -> str:
         return owner(self.plan)
 
-    @cached_property
+    @lazy
     def _functions(self) -> compiler.Functions:
         return compiler.load(self.written.source, open_code(self.writer.backend))
 

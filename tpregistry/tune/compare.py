@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from statistics import median
 
 from tpregistry.store.record import Entry
-from tpregistry.tune.race import Samples, interval, sample
+from tpregistry.tune.interval import interval, paired
+from tpregistry.tune.race import Samples, sample
 from tpregistry.tune.tuner import Bench, Contestant, checked, fitting, thunks
 
 PATTERNS = ("forward", "with gradients", "force pattern")
@@ -41,8 +41,8 @@ class Comparison:
         ours, host = self.samples[pattern].get(backend), self.samples[pattern][self.host]
         if ours is None:
             return None
-        ratio = float(np.median(np.asarray(host) / np.asarray(ours)))
-        return Timing(float(np.median(ours)), ratio, interval(host, ours))
+        times = [one for one in ours if one is not None]
+        return Timing(median(times), median(paired(host, ours)), interval(host, ours))
 
 
 def compare(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], rounds: int) -> Comparison:

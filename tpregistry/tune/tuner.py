@@ -21,8 +21,10 @@ from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw, fitting_batch
 from tpregistry.gate.look import digest
 from tpregistry.problem import Problem
+from tpregistry.store.evidence import gap
 from tpregistry.store.record import Entry, Outcome, Record
 from tpregistry.tune.agreement import disagreements
+from tpregistry.tune.interval import paired
 from tpregistry.tune.race import BAND, Samples, race, winner
 
 Progress = Callable[[str], None]
@@ -43,7 +45,8 @@ class Bench:
     """Where and how a problem is checked and measured: on ``batch`` samples, those of the call that asks for it.
 
     The bucket's own size would not do: on a CPU, results beyond the allocator's limits cost page faults, and ratios change.
-    ``watch`` is entered while a contestant is checked. The kernels that pass are left in ``passed``: what runs is what was checked.
+    After ``build_by`` nothing more is built, so that time is left for the race. ``watch`` is entered while a contestant is checked.
+    The kernels that pass are left in ``passed``: what runs is what was checked.
     """
 
     problem: Problem
@@ -55,27 +58,47 @@ class Bench:
     progress: Progress = lambda message: None
     watch: Callable[[Contestant], AbstractContextManager[None]] = lambda contestant: nullcontext()
     passed: dict[str, Kernel] = field(default_factory=dict)
+    build_by: float = float("inf")
 
 
-def tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], skipped: Sequence[Entry]) -> Record:
-    """Check and measure; ``skipped`` are entries of candidates that could not take part. Leaves no trace in the caller."""
+def tune(
+    bench: Bench,
+    contestants: Sequence[Contestant],
+    host_versions: dict[str, str],
+    skipped: Sequence[Entry],
+    known: Record | None = None,
+) -> Record:
+    """Check and measure; ``skipped`` are entries of candidates that could not take part. Leaves no trace in the caller.
+
+    ``known`` is a record to go on from: what passed is not checked again, and new samples are added to those that are there.
+    """
     start = time.perf_counter()
     environment = _environment(bench)
-    record = bench.frame.isolated(lambda: _tune(bench, contestants, host_versions, environment))
-    return replace(record, entries=(*record.entries, *skipped), seconds=time.perf_counter() - start)
+    record = bench.frame.isolated(lambda: _tune(bench, contestants, host_versions, environment, known))
+    others = [entry for entry in skipped if record.entry(entry.backend) is None]
+    before = (known.starts, known.seconds) if known else (0, 0.0)
+    seconds = before[1] + time.perf_counter() - start
+    return replace(record, entries=(*record.entries, *others), seconds=seconds, starts=before[0] + 1)
 
 
-def _tune(bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], environment: dict[str, str]) -> Record:
-    entries, kernels = checked(bench, contestants, host_versions)
+def _tune(
+    bench: Bench,
+    contestants: Sequence[Contestant],
+    host_versions: dict[str, str],
+    environment: dict[str, str],
+    known: Record | None,
+) -> Record:
+    entries, kernels = checked(bench, contestants, host_versions, known)
     batch = fitting(bench)
     bench.progress(f"timing {', '.join(kernels)} on {batch} samples")
     calls = thunks(bench, kernels, batch, bench.problem.derivatives)
     wrong = disagreements(bench, calls, entries, batch) if len(kernels) > 1 else {}
-    entries |= {name: replace(entries[name], outcome=_of(reason), reasons=(reason,)) for name, reason in wrong.items()}
-    for name in wrong:
+    for name, reason in wrong.items():
+        entries[name] = replace(entries[name], outcome=_of(reason), reasons=(reason,), samples_us=())
         bench.passed.pop(name, None)
         del kernels[name], calls[name]
-    samples = race(calls, bench.deadline, bench.host.name) if len(kernels) > 1 else {}
+    before = {entry.backend: list(entry.samples_us) for entry in entries.values() if entry.samples_us}
+    samples = race(calls, bench.deadline, bench.host.name, known=before) if len(kernels) > 1 else before
     unbuilt = any(entry.outcome is Outcome.NOT_BUILT for entry in entries.values())
     best, slower = best_of(bench, kernels, samples, batch) if samples else (None if unbuilt else bench.host.name, {})
     timed = (replace(e, samples_us=tuple(samples.get(n, ())), reasons=e.reasons + slower.get(n, ())) for n, e in entries.items())
@@ -91,7 +114,7 @@ def best_of(bench: Bench, kernels: dict[str, Kernel], samples: Samples, batch: i
 
     A kernel may win with gradients and lose without.
     """
-    left, slower = dict(samples), {}
+    left, slower = {name: times for name, times in samples.items() if name in kernels}, {}
     orders = bench.frame.other_orders(bench.problem.derivatives)
     while (best := winner(left, bench.host.name)) != bench.host.name:
         reasons = (_slower(bench, kernels, best, batch, order) for order in orders)
@@ -105,20 +128,24 @@ def best_of(bench: Bench, kernels: dict[str, Kernel], samples: Samples, batch: i
 def _slower(bench: Bench, kernels: dict[str, Kernel], name: str, batch: int, order: int) -> str:
     two = {each: kernels[each] for each in (bench.host.name, name)}
     samples = race(thunks(bench, two, batch, order), bench.deadline, bench.host.name)
-    ratio = median(host / ours for host, ours in zip(samples[bench.host.name], samples[name], strict=True))
+    ratio = median(paired(samples[bench.host.name], samples[name]))
     return f"TP171 {ratio:.2f} times the host with derivatives of order {order}" if ratio < 1 - BAND else ""
 
 
 def checked(
-    bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str]
+    bench: Bench, contestants: Sequence[Contestant], host_versions: dict[str, str], known: Record | None = None
 ) -> tuple[dict[str, Entry], dict[str, Kernel]]:
-    """Entries of the host and of every contestant, and the kernels of those that pass the gate, by name."""
+    """Entries of the host and of every contestant, and the kernels of those that pass the gate, by name.
+
+    With a ``known`` record all its entries, and the kernels of the contestants; those that it knows to have passed are built only.
+    """
     yardstick = Yardstick(bench.problem, bench.host, bench.frame, bench.device)
     host = Entry(bench.host.name, Outcome.OK, host_versions, bench.host.kernel.engine)
-    entries, kernels = {host.backend: host}, {host.backend: bench.host.kernel}
+    entries = {host.backend: host} | {entry.backend: entry for entry in (known.entries if known else ())}
+    kernels = {host.backend: bench.host.kernel}
     for contestant in sorted(contestants, key=lambda c: c.build_seconds):  # a small budget covers as many as it can
         bench.progress(f"checking {contestant.name}")
-        entries[contestant.name], kernel = check(bench, contestant, yardstick)
+        entries[contestant.name], kernel = check(bench, contestant, yardstick, entries.get(contestant.name))
         if kernel is not None:
             kernels[contestant.name] = kernel
     return entries, kernels
@@ -129,13 +156,27 @@ def fitting(bench: Bench) -> int:
     return fitting_batch(bench.problem, bench.batch, bench.frame.free_bytes(bench.device))
 
 
-def check(bench: Bench, contestant: Contestant, yardstick: Yardstick) -> tuple[Entry, Kernel | None]:
-    """Build and gate one candidate; whatever it raises is an outcome."""
+def check(bench: Bench, contestant: Contestant, yardstick: Yardstick, known: Entry | None = None) -> tuple[Entry, Kernel | None]:
+    """Build and gate one candidate; whatever it raises is an outcome. One that is known to have passed is built only."""
     entry = Entry(contestant.name, Outcome.NOT_BUILT, contestant.versions)
-    if time.perf_counter() + contestant.build_seconds > bench.deadline:
+    if known and known.versions == contestant.versions and not gap(bench.problem, known):
+        kernel = _rebuilt(bench, contestant, known)
+        if kernel is not None:
+            return known, kernel
+    now = time.perf_counter()
+    if now + contestant.build_seconds > bench.deadline or now > bench.build_by:
         return replace(entry, reasons=("TP170 not built within TP_BUDGET: run `tpregistry autotune`",)), None
     with bench.watch(contestant):
         return _check(bench, contestant, yardstick, entry)
+
+
+def _rebuilt(bench: Bench, contestant: Contestant, known: Entry) -> Kernel | None:
+    """The kernel that passed in an earlier start; None where it cannot be built now, or holds other code, and is checked anew."""
+    try:
+        kernel = build(contestant.backend, bench.problem, bench.device, bench.frame.name)
+        return kernel if digest(kernel) == known.digest else None
+    except (Exception, SystemExit):  # the check that follows says what it raises
+        return None
 
 
 def _check(bench: Bench, contestant: Contestant, yardstick: Yardstick, entry: Entry) -> tuple[Entry, Kernel | None]:
@@ -147,9 +188,7 @@ def _check(bench: Bench, contestant: Contestant, yardstick: Yardstick, entry: En
     except HostRaised:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the program goes on with the next candidate
-        where = " ".join([stage, *getattr(error, "__notes__", ())])
-        reason = f"TP180 raised {type(error).__name__} {where}{_place(error, contestant.backend)}: {error}"
-        return replace(entry, outcome=Outcome.RAISED, reasons=(reason,)), None
+        return replace(entry, outcome=Outcome.RAISED, reasons=(_raised(error, stage, contestant),)), None
     outcome = Outcome.OK if evidence.ok else Outcome.WRONG
     reasons = tuple(f"TP190 wrong: {failure}" for failure in evidence.failures)
     done = replace(entry, outcome=outcome, engine=engine, reasons=reasons, evidence=evidence.to_json())
@@ -158,6 +197,11 @@ def _check(bench: Bench, contestant: Contestant, yardstick: Yardstick, entry: En
         return done, None
     bench.passed[contestant.name] = kernel
     return replace(done, digest=digest(kernel)), kernel
+
+
+def _raised(error: BaseException, stage: str, contestant: Contestant) -> str:
+    where = " ".join([stage, *getattr(error, "__notes__", ())])
+    return f"TP180 raised {type(error).__name__} {where}{_place(error, contestant.backend)}: {error}"
 
 
 def _place(error: BaseException, backend: Backend) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import torch
 
+from tpregistry.lazy import lazy
 from tpregistry.plan import Operand, Plan, orders
 from tpregistry.plan.schedule import Schedule, schedule
 from tpregistry.torch.extents import require_extents
@@ -55,13 +55,13 @@ class TritonPlan:
             kernel = kernel.vjp()
         return found
 
-    @cached_property
+    @lazy
     def sweeps(self) -> list[TritonPlan]:
         """This plan, or several that are run one after the other."""
         plans = [self.plan] if self.form.atomic else orders.sweeps(self.plan)
         return [self] if len(plans) == 1 else [TritonPlan(plan, self.dtype, self.form) for plan in plans]
 
-    @cached_property
+    @lazy
     def schedule(self) -> Schedule:
         """The order of its terms."""
         return schedule(self.plan)
@@ -71,17 +71,17 @@ class TritonPlan:
         """The dtype of the arithmetic."""
         return "float64" if self.dtype == torch.float64 else "float32"
 
-    @cached_property
+    @lazy
     def emitted(self) -> Emitted:
         """The source and its kernels."""
         return emit(self.schedule, self.real, self.form)
 
-    @cached_property
+    @lazy
     def owner(self) -> str:
         """The site whose nodes the sweep goes through; empty where it goes through samples or edges."""
         return "" if self.form.atomic else orders.owner(self.plan)
 
-    @cached_property
+    @lazy
     def module(self) -> ModuleType:
         """The functions that Triton compiles."""
         return load(self.emitted.source)

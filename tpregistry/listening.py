@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tpregistry.forking import pause, undone_in_child
+
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
@@ -15,14 +17,21 @@ def listening() -> Iterator[list[str]]:
 
     What native code writes to file descriptor 1 is not seen.
     """
+    pause()
     stock = sys.stdout
     ear = _Ear(stock)
-    sys.stdout = ear  # type: ignore[assignment]
-    try:
-        yield ear.words
-    finally:
+
+    def leave() -> None:
+        ear.close()
         if sys.stdout is ear:
             sys.stdout = stock
+
+    sys.stdout = ear  # type: ignore[assignment]
+    try:
+        with undone_in_child(leave):
+            yield ear.words
+    finally:
+        leave()
 
 
 class _Ear:
@@ -31,6 +40,10 @@ class _Ear:
     def __init__(self, stock: Any) -> None:
         self.words: list[str] = []
         self._stock, self._thread = stock, threading.get_ident()
+
+    def close(self) -> None:
+        """Pass on everything: who has wrapped it keeps it, and another thread may get this one's number."""
+        self._thread = -1
 
     def write(self, text: str) -> int:
         """Keep or pass on."""
