@@ -15,10 +15,12 @@ from tests.usage.world import Choose, Tensor, World
 def checkpoint_of(module: torch.nn.Module, choose: Choose) -> dict[str, Tensor]:
     """A state as another program has it: other weights, and coefficients of another time."""
     state = {name: value.detach().clone() for name, value in module.state_dict().items()}
-    return {
-        name: changed(value, choose) if "_w3j" in name else value * 0.75 if "weight" in name else value
-        for name, value in state.items()
-    }
+    for name, value in state.items():
+        if "_w3j" in name:
+            state[name] = changed(value, choose)
+        elif name.endswith("weight"):
+            state[name] = 0.75 * value
+    return state
 
 
 @step(2)
