@@ -23,7 +23,8 @@ import torch
 import torch._dynamo  # what children would import, once
 
 from tests.usage.children import Surroundings, failures
-from tests.usage.sequences import LENGTH, Sequence, sequence
+from tests.usage.sequences import LENGTH, Sequence, each, sequence
+from tests.usage.steps import STEPS
 from tests.usage.twins import Failure
 
 BACKENDS = ("auto", "cg-llvm", "cg-hoist", "cg-dense", "cuequivariance", "gtp-grid", "gtp-fourier", "e3nn")
@@ -47,6 +48,8 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the first sequence")
     parser.add_argument("--steps", type=int, default=LENGTH, help="of each sequence")
     parser.add_argument("--keep", default="", help="places of the steps to run, from 0")
+    parser.add_argument("--each", action="store_true", help="every step in turn, each in a short sequence of its own")
+    parser.add_argument("--without", default="", help="names of steps to leave out")
     parser.add_argument("--records", default="", help="a folder of records to keep; else a temporary one")
     parser.add_argument("--no-shrink", action="store_true", help="print failing sequences whole")
     return parser.parse_args(words)
@@ -54,7 +57,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 
 def _run(backend: str, asked: argparse.Namespace, records: str, number: int) -> int:
     """All sequences of one backend. Where all backends are asked for, each has its share of the seeds."""
-    seeds = range(asked.seed, asked.seed + asked.sequences)
+    seeds = range(len(STEPS)) if asked.each and not asked.keep else range(asked.seed, asked.seed + asked.sequences)
     if asked.backend == "all":
         seeds = seeds[number :: len(BACKENDS)]
     around = Surroundings(backend if backend == "auto" else f"{backend},e3nn" if backend != "e3nn" else backend, records)
@@ -70,8 +73,9 @@ def _run(backend: str, asked: argparse.Namespace, records: str, number: int) -> 
 
 
 def _sequence(seed: int, asked: argparse.Namespace) -> Sequence:
-    whole = sequence(seed, asked.steps)
-    return whole.keeping(tuple(map(int, asked.keep.split(",")))) if asked.keep else whole
+    whole = each(seed) if asked.each else sequence(seed, asked.steps)
+    left = whole.without(set(asked.without.split(",")))
+    return left.keeping(tuple(map(int, asked.keep.split(",")))) if asked.keep else left
 
 
 def _report(
@@ -88,7 +92,8 @@ def _report(
     lines = [f"{backend}: seed {one.seed} ({one.product}, {one.dtype}) FAILS: {failure.kind}", f"      {failure.said}"]
     lines += [f"    {place}: {one.steps[place][0]}" for place in places]
     kept = asked.keep or ",".join(map(str, places))
-    steps = "" if asked.steps == LENGTH else f" --steps {asked.steps}"
+    steps = " --each" if asked.each else "" if asked.steps == LENGTH else f" --steps {asked.steps}"
+    steps += f" --without {asked.without}" if asked.without else ""
     _say("\n".join([*lines, f"    python -m tests.usage.fuzz --backend {backend} --seed {one.seed}{steps} --keep {kept}"]))
 
 

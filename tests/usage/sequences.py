@@ -24,9 +24,21 @@ class Sequence:
     dtype: str
     steps: tuple[tuple[str, int], ...]
 
+    def without(self, names: set[str]) -> Sequence:
+        """All steps but those."""
+        return self.keeping(tuple(n for n, (name, _) in enumerate(self.steps) if name not in names))
+
     def keeping(self, places: tuple[int, ...]) -> Sequence:
         """Only some of the steps; they choose what they chose before."""
         return Sequence(self.seed, self.product, self.dtype, tuple(self.steps[n] for n in places))
+
+
+def each(number: int) -> Sequence:
+    """The sequences that have every step once, in its turn, after a call and gradients that bind a kernel."""
+    name = list(STEPS)[number]
+    choose = random.Random(number)
+    steps = tuple((one, choose.getrandbits(31)) for one in ("double_grad", "call", name, "call_with_grad"))
+    return Sequence(number, choose.choice(list(PRODUCTS)), choose.choice(("float64", "float32")), steps)
 
 
 def sequence(seed: int, length: int = LENGTH) -> Sequence:

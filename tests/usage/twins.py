@@ -66,18 +66,20 @@ def _difference(ours: Any, stock: Any, truth: Callable[[], Any]) -> tuple[str, s
     """A kind of difference and its details."""
     if isinstance(ours, Raised) or isinstance(stock, Raised):
         kinds = [side.kind if isinstance(side, Raised) else "a value" for side in (ours, stock)]
-        return (
-            None if kinds[0] == kinds[1] else (f"{kinds[0]}, stock {kinds[1]}", f"ours: {_told(ours)}\n      stock: {_told(stock)}")
-        )
+        return None if kinds[0] == kinds[1] else (f"{kinds[0]}, stock {kinds[1]}", _both(_told(ours), _told(stock)))
     if not isinstance(ours, list):
-        return None if ours == stock else ("differs", f"ours: {ours}\n      stock: {stock}")
+        return None if ours == stock else ("differs", _both(ours, stock))
     if len(ours) != len(stock):
-        return "other things", f"ours: {_told(ours)}\n      stock: {_told(stock)}"
+        return "other things", _both(_told(ours), _told(stock))
     for n, (mine, theirs) in enumerate(zip(ours, stock, strict=True)):
         said = _item(mine, theirs, lambda: truth()[n])  # noqa: B023  called here
         if said is not None:
             return said[0], f"item {n}: {said[1]}"
     return None
+
+
+def _both(ours: Any, stock: Any) -> str:
+    return f"ours: {ours}\n      stock: {stock}"
 
 
 def _told(side: Any) -> str:
@@ -89,9 +91,9 @@ def _told(side: Any) -> str:
 def _item(mine: Any, theirs: Any, truth: Callable[[], Any]) -> tuple[str, str] | None:
     if not (isinstance(mine, Shown) and isinstance(theirs, Shown)):
         same = type(mine) is type(theirs) and mine == theirs
-        return None if same else ("other things", f"ours: {_brief(mine)}\n      stock: {_brief(theirs)}")
+        return None if same else ("other things", _both(_brief(mine), _brief(theirs)))
     if (mine.kind, mine.dtype) != (theirs.kind, theirs.dtype):
-        return "another kind of tensor", f"ours: {mine.kind} {mine.dtype}\n      stock: {theirs.kind} {theirs.dtype}"
+        return "another kind of tensor", _both((mine.kind, mine.dtype), (theirs.kind, theirs.dtype))
     if mine.numbers is None or theirs.numbers is None or not mine.numbers.size:
         return None
     off = _apart(mine.numbers, theirs.numbers)
