@@ -48,6 +48,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the first sequence")
     parser.add_argument("--steps", type=int, default=LENGTH, help="of each sequence")
     parser.add_argument("--keep", default="", help="places of the steps to run, from 0")
+    parser.add_argument("--quick", action="store_true", help="without steps that take seconds")
     parser.add_argument("--each", action="store_true", help="every step in turn, each in a short sequence of its own")
     parser.add_argument("--without", default="", help="names of steps to leave out")
     parser.add_argument("--records", default="", help="a folder of records to keep; else a temporary one")
@@ -74,7 +75,8 @@ def _run(backend: str, asked: argparse.Namespace, records: str, number: int) -> 
 
 def _sequence(seed: int, asked: argparse.Namespace) -> Sequence:
     whole = each(seed) if asked.each else sequence(seed, asked.steps)
-    left = whole.without(set(asked.without.split(",")))
+    slow = {name for name, step in STEPS.items() if step.slow and asked.quick}
+    left = whole.without(slow | set(asked.without.split(",")))
     return left.keeping(tuple(map(int, asked.keep.split(",")))) if asked.keep else left
 
 
@@ -93,7 +95,7 @@ def _report(
     lines += [f"    {place}: {one.steps[place][0]}" for place in places]
     kept = asked.keep or ",".join(map(str, places))
     steps = " --each" if asked.each else "" if asked.steps == LENGTH else f" --steps {asked.steps}"
-    steps += f" --without {asked.without}" if asked.without else ""
+    steps += (" --quick" if asked.quick else "") + (f" --without {asked.without}" if asked.without else "")
     _say("\n".join([*lines, f"    python -m tests.usage.fuzz --backend {backend} --seed {one.seed}{steps} --keep {kept}"]))
 
 

@@ -104,15 +104,6 @@ def operand_between_two_backwards(world: World, choose: Choose) -> Any:
 
 
 @step()
-def operand_through_data(world: World, choose: Choose) -> Any:
-    """Unseen by autograd; the backward reads what is there."""
-    leaves = world.operands(choose, 5, grad="x")
-    out = world.model(*leaves)
-    leaves[1].data.mul_(3)
-    return world.gradients(out, *leaves)
-
-
-@step()
 def result_in_place(world: World, choose: Choose) -> Any:
     operands = world.leaves(choose)
     out = world.model(*operands)
