@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.usage.sequences import Sequence
-from tests.usage.twins import Failure, compare
+from tests.usage.twins import Failure
 
 BATCH = 40
 """Sequences of one process."""
@@ -95,7 +95,7 @@ def _work(batch: list[Sequence], around: Surroundings, write: Any) -> None:
 
 def _compared(sequence: Sequence, write: Any) -> Failure | None:
     try:
-        return compare(sequence, lambda place: write.send(("at", place)))
+        return sequence.compare(lambda place: write.send(("at", place)))
     except BaseException as error:  # of the machine itself, or one that a step let through
         last = traceback.format_exc(limit=-3)
         return Failure(0, sequence.steps[0][0], f"the machine: {type(error).__name__}", last)

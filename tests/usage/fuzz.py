@@ -3,6 +3,8 @@
     python -m tests.usage.fuzz --backend auto --sequences 300 --seed 0
     python -m tests.usage.fuzz --backend auto --seed 17 --keep 2,5        # one sequence, some of its steps
 
+    python -m tests.usage.fuzz --jax --backend auto --sequences 100
+
 Both twins must show the same after every step: numbers to rounding, exceptions, hooks that fired, state. A failing sequence is
 shrunk to the steps that matter and printed with the command that runs it again.
 """
@@ -27,6 +29,7 @@ from tests.usage.sequences import LENGTH, Sequence, each, sequence
 from tests.usage.steps import STEPS
 from tests.usage.twins import Failure
 
+JAX = ("auto", "cg-llvm", "cg-hoist", "cg-dense", "cuequivariance-jax", "e3j", "e3nn_jax")
 BACKENDS = ("auto", "cg-llvm", "cg-hoist", "cg-dense", "cuequivariance", "gtp-grid", "gtp-fourier", "e3nn")
 """Those that run products of torch on a CPU; a named one leaves to e3nn what it cannot do."""
 
@@ -35,7 +38,7 @@ def main(words: list[str] | None = None) -> int:
     """The number of failing sequences, as exit status at most 100."""
     asked = _arguments(words)
     torch.set_num_threads(1)
-    names = BACKENDS if asked.backend == "all" else (asked.backend,)
+    names = (JAX if asked.jax else BACKENDS) if asked.backend == "all" else (asked.backend,)
     with tempfile.TemporaryDirectory(prefix="tpregistry-usage-") as folder:
         failed = sum(_run(name, asked, asked.records or folder, n) for n, name in enumerate(names))
     return min(failed, 100)
@@ -48,6 +51,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the first sequence")
     parser.add_argument("--steps", type=int, default=LENGTH, help="of each sequence")
     parser.add_argument("--keep", default="", help="places of the steps to run, from 0")
+    parser.add_argument("--jax", action="store_true", help="programs of e3nn-jax")
     parser.add_argument("--quick", action="store_true", help="without steps that take seconds")
     parser.add_argument("--each", action="store_true", help="every step in turn, each in a short sequence of its own")
     parser.add_argument("--without", default="", help="names of steps to leave out")
@@ -60,8 +64,10 @@ def _run(backend: str, asked: argparse.Namespace, records: str, number: int) -> 
     """All sequences of one backend. Where all backends are asked for, each has its share of the seeds."""
     seeds = range(len(STEPS)) if asked.each and not asked.keep else range(asked.seed, asked.seed + asked.sequences)
     if asked.backend == "all":
-        seeds = seeds[number :: len(BACKENDS)]
-    around = Surroundings(backend if backend == "auto" else f"{backend},e3nn" if backend != "e3nn" else backend, records)
+        seeds = seeds[number :: len(JAX if asked.jax else BACKENDS)]
+    host = "e3nn_jax" if asked.jax else "e3nn"
+    request = backend if backend in ("auto", host) else f"{backend},{host}"
+    around = Surroundings(request, records)
     started, failed, known = time.monotonic(), 0, {}
     for n, (one, failure) in enumerate(failures((_sequence(seed, asked) for seed in seeds), around), 1):
         if failure is not None:
@@ -74,10 +80,17 @@ def _run(backend: str, asked: argparse.Namespace, records: str, number: int) -> 
 
 
 def _sequence(seed: int, asked: argparse.Namespace) -> Sequence:
-    whole = each(seed) if asked.each else sequence(seed, asked.steps)
+    whole = jax_program(seed) if asked.jax else each(seed) if asked.each else sequence(seed, asked.steps)
     slow = {name for name, step in STEPS.items() if step.slow and asked.quick}
     left = whole.without(slow | set(asked.without.split(",")))
     return left.keeping(tuple(map(int, asked.keep.split(",")))) if asked.keep else left
+
+
+def jax_program(seed: int) -> Sequence:
+    """Imported where it is asked for."""
+    from tests.usage.jax_programs import program
+
+    return program(seed)
 
 
 def _report(
@@ -94,9 +107,15 @@ def _report(
     lines = [f"{backend}: seed {one.seed} ({one.product}, {one.dtype}) FAILS: {failure.kind}", f"      {failure.said}"]
     lines += [f"    {place}: {one.steps[place][0]}" for place in places]
     kept = asked.keep or ",".join(map(str, places))
-    steps = " --each" if asked.each else "" if asked.steps == LENGTH else f" --steps {asked.steps}"
-    steps += (" --quick" if asked.quick else "") + (f" --without {asked.without}" if asked.without else "")
-    _say("\n".join([*lines, f"    python -m tests.usage.fuzz --backend {backend} --seed {one.seed}{steps} --keep {kept}"]))
+    again = ["python -m tests.usage.fuzz", f"--backend {backend} --seed {one.seed}", *_options(asked), f"--keep {kept}"]
+    _say("\n".join([*lines, "    " + " ".join(again)]))
+
+
+def _options(asked: argparse.Namespace) -> list[str]:
+    """What makes the same sequence of a seed."""
+    flags = [f"--{name}" for name in ("jax", "each", "quick") if getattr(asked, name)]
+    flags += [f"--steps {asked.steps}"] if asked.steps != LENGTH else []
+    return flags + ([f"--without {asked.without}"] if asked.without else [])
 
 
 def shrunk(one: Sequence, failure: Failure, around: Surroundings) -> tuple[tuple[int, ...], Failure]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.usage.steps import STEPS
 from tests.usage.world import PRODUCTS
@@ -23,6 +25,12 @@ class Sequence:
     product: str
     dtype: str
     steps: tuple[tuple[str, int], ...]
+
+    def compare(self, watch: Callable[[int], None]) -> Any:
+        """See `twins.compare`."""
+        from tests.usage.twins import compare
+
+        return compare(self, watch)
 
     def without(self, names: set[str]) -> Sequence:
         """All steps but those."""

@@ -45,7 +45,7 @@ def compare(sequence: Sequence, watch: Watch = lambda place: None) -> Failure | 
 
     for place, (ours, stock) in enumerate(zip(found, expected, strict=True)):
         for part in ("outcome", "marks", "process", "state", "probe"):
-            said = _difference(getattr(ours, part), getattr(stock, part), lambda: getattr(at(place), part))  # noqa: B023  called here
+            said = difference(getattr(ours, part), getattr(stock, part), lambda: getattr(at(place), part))  # noqa: B023  called here
             if said is not None:
                 return Failure(place, sequence.steps[place][0], f"{sequence.steps[place][0]}, {part}: {said[0]}", said[1])
     return None
@@ -62,8 +62,8 @@ class _patched:
         self._adapter.unpatch()
 
 
-def _difference(ours: Any, stock: Any, truth: Callable[[], Any]) -> tuple[str, str] | None:
-    """A kind of difference and its details."""
+def difference(ours: Any, stock: Any, truth: Callable[[], Any] = list) -> tuple[str, str] | None:
+    """A kind of difference and its details, or None; ``truth`` is asked for stock's outcome in float64."""
     if isinstance(ours, Raised) or isinstance(stock, Raised):
         kinds = [side.kind if isinstance(side, Raised) else "a value" for side in (ours, stock)]
         return None if kinds[0] == kinds[1] else (f"{kinds[0]}, stock {kinds[1]}", _both(_told(ours), _told(stock)))
