@@ -81,26 +81,39 @@ def buffers_replaced_by_inference_tensors(world: World, choose: Choose) -> Any:
         return first, world.model(*world.operands(choose))
 
 
-@step()
+@step(2, checked=True)
 def operand_after_the_forward(world: World, choose: Choose) -> Any:
-    """One that the backward needs, or not: stock knows."""
+    """One that the backward needs, or not: an error, or the gradient of what was."""
     leaves = world.operands(choose, 5, grad=choose.choice(("x", "y", "w", "xy", "xyw")))
+    right = world.gradients(world.model(*leaves), *leaves)
     used = [leaf if leaf is None else leaf * 1 for leaf in leaves]
     out = world.model(*used)
-    present = [operand for operand in used if operand is not None]
-    with torch.no_grad():
-        choose.choice(present).mul_(3)
-    return world.gradients(out, *leaves)
+    _changed_in_place(choose.choice([operand for operand in used if operand is not None]))
+    return _as(right, world.gradients(out, *leaves))
 
 
-@step()
+@step(checked=True)
 def operand_between_two_backwards(world: World, choose: Choose) -> Any:
-    leaves = world.leaves(choose, 5)
-    used = [leaf if leaf is None else leaf * 1 for leaf in leaves]
-    (first,) = torch.autograd.grad(world.model(*used).sin().sum(), used[0], create_graph=True)
+    leaves, found, place = world.leaves(choose, 5), [], choose.randrange(2)
+    for changes in (False, True):
+        used = [leaf if leaf is None else leaf * 1 for leaf in leaves]
+        (first,) = torch.autograd.grad(world.model(*used).sin().sum(), used[0], create_graph=True)
+        if changes:
+            _changed_in_place(used[place])
+        found.append(world.gradients(first, *leaves))
+    return _as(*found)
+
+
+def _changed_in_place(operand: Tensor) -> None:
     with torch.no_grad():
-        used[choose.randrange(2)].mul_(3)
-    return world.gradients(first, *leaves)
+        operand.mul_(3)
+
+
+def _as(right: Any, found: Any) -> Any:
+    for mine, theirs in zip(found, right, strict=True):
+        if mine is not None:
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+    return found
 
 
 @step()

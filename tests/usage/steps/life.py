@@ -100,6 +100,7 @@ def low_precision(world: World, choose: Choose) -> Any:
 def emptied_and_filled(world: World, choose: Choose) -> Any:
     """As large models are loaded: on meta, then made, then filled."""
     state = copy.deepcopy(world.model.state_dict())
+    world.model.zero_grad()
     world.model.to("meta").to_empty(device="cpu")
     world.model.load_state_dict(state)
     return world.model(*world.operands(choose))
