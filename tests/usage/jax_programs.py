@@ -262,7 +262,7 @@ class Program:
                     function = TRANSFORMS[name](function)
                 return [_shown(leaf) for _ in range(2) for leaf in jax.tree.leaves(function(*self._operands()))]
             except Exception as error:
-                return Raised(type(error).__qualname__, f"{error}"[:300])
+                return Raised(type(error).__qualname__, f"{error}"[:300], tuple(kind.__qualname__ for kind in type(error).__mro__))
 
     def _operands(self) -> tuple[Any, Any]:
         generator = np.random.default_rng(self.seed)

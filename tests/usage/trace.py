@@ -26,10 +26,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception, told by its type."""
+    """An exception, told by its type; ``kinds`` are also those that would have caught it."""
 
     kind: str
     message: str
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def _observation(world: World, outcome: Any) -> Observation:
     marks = tuple(world.marks)
     world.marks.clear()
     state = _attempt(lambda: _state(world))
+    world.model.zero_grad()
     probe = _attempt(lambda: _probe(world))
     world.marks.clear()
     return Observation(outcome, marks, state, _process(), probe)
@@ -98,7 +100,7 @@ def _attempt(work: Callable[[], Any]) -> Any:
     try:
         return list(_shown(work()))
     except Exception as error:
-        return Raised(type(error).__qualname__, f"{error}"[:300])
+        return Raised(type(error).__qualname__, f"{error}"[:300], tuple(kind.__qualname__ for kind in type(error).__mro__))
 
 
 def _shown(value: Any) -> Iterator[Any]:

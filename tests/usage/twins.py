@@ -74,7 +74,8 @@ def difference(ours: Any, stock: Any, truth: Callable[[], Any] = list) -> tuple[
     """A kind of difference and its details, or None; ``truth`` is asked for stock's outcome in float64."""
     if isinstance(ours, Raised) or isinstance(stock, Raised):
         kinds = [side.kind if isinstance(side, Raised) else "a value" for side in (ours, stock)]
-        return None if kinds[0] == kinds[1] else (f"{kinds[0]}, stock {kinds[1]}", _both(_told(ours), _told(stock)))
+        caught = isinstance(ours, Raised) and kinds[1] in ours.kinds
+        return None if caught else (f"{kinds[0]}, stock {kinds[1]}", _both(_told(ours), _told(stock)))
     if not isinstance(ours, list):
         return None if ours == stock else ("differs", _both(ours, stock))
     if len(ours) != len(stock):

@@ -86,6 +86,10 @@ class World:
         """What e3nn has generated for it."""
         return self.tp._compiled_main_left_right
 
+    def owns(self, module: Any) -> bool:
+        """Whether it is a module of the program's, and not a copy that somebody made to look at."""
+        return any(module is own for own in self.model.modules())
+
     def mark(self, name: str) -> None:
         """Something fired that both twins should see as often."""
         self.marks.append(name)

@@ -37,9 +37,10 @@ def grad_of_some(world: World, choose: Choose) -> Any:
 
 @step()
 def backward(world: World, choose: Choose) -> Any:
-    """Into `.grad`, which adds up over steps."""
+    """Into `.grad`, which adds up."""
     operands = world.leaves(choose)
-    smooth(world.model(*operands)).backward()
+    for _ in range(2):
+        smooth(world.model(*operands)).backward()
     return [operand if operand is None else operand.grad for operand in operands]
 
 

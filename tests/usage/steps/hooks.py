@@ -84,7 +84,8 @@ def backward_pre_hook(world: World, choose: Choose) -> Any:
 @step()
 def global_hook(world: World, choose: Choose) -> Any:
     def mark(module: Any, *_: Any) -> None:
-        world.mark(type(module).__name__)
+        if world.owns(module):
+            world.mark(type(module).__name__)
 
     kinds = (
         modules.register_module_forward_hook,

@@ -147,12 +147,12 @@ def same_operand_changed_between_calls(world: World, choose: Choose) -> Any:
 
 @step()
 def optimiser(world: World, choose: Choose) -> Any:
-    """Two steps of training, by gradients or by forces."""
+    """Two steps of training on forces. The weights are put back: rounded otherwise, they would be compared in another dtype."""
     parameters = [parameter for parameter in world.model.parameters() if parameter.requires_grad]
     if not parameters:
         return "no parameters"
-    kind = choose.choice((torch.optim.SGD, torch.optim.AdamW))
-    rule = kind(parameters, lr=0.01)
+    kept = [parameter.detach().clone() for parameter in parameters]
+    rule = torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
     operands, losses = world.operands(choose, 5, grad="x"), []
     for _ in range(2):
         rule.zero_grad()
@@ -161,7 +161,11 @@ def optimiser(world: World, choose: Choose) -> Any:
         losses.append(force.square().sum() + out.square().mean())
         losses[-1].backward()
         rule.step()
-    return losses
+    trained = [parameter.detach().clone() for parameter in parameters]
+    with torch.no_grad():
+        for parameter, value in zip(parameters, kept, strict=True):
+            parameter.copy_(value)
+    return losses, trained
 
 
 @step()

@@ -29,12 +29,13 @@ METHODS = (
 
 @step(3)
 def method_of_a_class(world: World, choose: Choose) -> Any:
-    """It marks that it was called, once for a call of the host's."""
+    """It marks that it was called for a module of the program's."""
     owner, name = choose.choice(METHODS)
     before = getattr(owner, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        world.mark(f"{owner.__name__}.{name} of {type(self).__name__}")
+        if isinstance(self, o3.TensorProduct) or world.owns(self):
+            world.mark(f"{owner.__name__}.{name} of {type(self).__name__}")
         return before(self, *args, **kwargs)
 
     world.patch(owner, name, method)
@@ -121,8 +122,13 @@ def retraced_code(world: World, choose: Choose) -> Any:
     """The generated code becomes TorchScript, as e3nn made it before."""
     if not isinstance(world.code, torch.fx.GraphModule):
         return "no graph"
-    world.tp._compiled_main_left_right = torch.jit.script(world.code)
-    return world.model(*world.operands(choose))
+    tp, before = world.tp, world.code
+    tp._compiled_main_left_right = torch.jit.script(before)
+    try:  # not for longer: how often TorchScript ran decides what it gives under transforms
+        operands = world.leaves(choose, 5)
+        return world.gradients(world.model(*operands), *operands)
+    finally:
+        tp._compiled_main_left_right = before
 
 
 @step()
