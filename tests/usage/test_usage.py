@@ -54,6 +54,20 @@ def test_what_programs_do(tmp_path: Path, backend: str) -> None:
     run(tmp_path, "--backend", backend, "--seed", str(FIRST[backend]), "--sequences", str(SHARES[backend]), **interpreted)
 
 
+@pytest.mark.xla
+@pytest.mark.slow
+@pytest.mark.processes
+def test_a_share_of_programs_of_jax(tmp_path: Path) -> None:
+    run(tmp_path, "--jax", "--backend", "cg-llvm", "--sequences", "6", "--seed", "1000000")
+
+
+@pytest.mark.xla
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("backend", ["auto", "cg-llvm", "cg-hoist", "cg-dense", "cuequivariance-jax", "e3j"])
+def test_programs_of_jax(tmp_path: Path, backend: str) -> None:
+    run(tmp_path, "--jax", "--backend", backend, "--sequences", "50")
+
+
 def test_a_sequence_is_its_seed() -> None:
     assert sequence(7) == sequence(7) != sequence(8)
     assert {name for seed in range(400) for name, _ in sequence(seed).steps} == set(STEPS), "every step is drawn"
