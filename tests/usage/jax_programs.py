@@ -247,26 +247,28 @@ class Program:
             ours = self.observe()
         finally:
             adapter.unpatch()
-        said = difference(ours, stock)
+        said = difference(ours, stock, lambda: self.observe(wide=True))
         name = self.steps[-1][0]
         return None if said is None else Failure(len(self.steps) - 1, name, f"{self.product}, {name}: {said[0]}", said[1])
 
-    def observe(self) -> Any:
-        """What it gives, twice, or raises."""
+    def observe(self, wide: bool = False) -> Any:
+        """What it gives, twice, or raises; in float64 where it is ``wide``."""
         jax.clear_caches()
         with ExitStack() as stack:
             stack.enter_context(SETTINGS[self.setting]())
+            stack.enter_context(jax.enable_x64(True) if wide else nullcontext())
             try:
                 function = PROGRAMS[self.product]
                 for name, _ in self.steps:
                     function = TRANSFORMS[name](function)
-                return [_shown(leaf) for _ in range(2) for leaf in jax.tree.leaves(function(*self._operands()))]
+                return [_shown(leaf) for _ in range(2) for leaf in jax.tree.leaves(function(*self._operands(wide)))]
             except Exception as error:
                 return Raised(type(error).__qualname__, f"{error}"[:300], tuple(kind.__qualname__ for kind in type(error).__mro__))
 
-    def _operands(self) -> tuple[Any, Any]:
+    def _operands(self, wide: bool) -> tuple[Any, Any]:
         generator = np.random.default_rng(self.seed)
-        x, y = (jnp.asarray(generator.standard_normal((4, dim)), "float32") for dim in DIMS)
+        rounded = [generator.standard_normal((4, dim)).astype("float32") for dim in DIMS]
+        x, y = (jnp.asarray(array, "float64" if wide else "float32") for array in rounded)
         return OPERANDS[self.dtype](x, y)
 
 
