@@ -112,12 +112,12 @@ def operations_counted(world: World, choose: Choose) -> Any:
 
 @step()
 def backward_counted(world: World, choose: Choose) -> Any:
-    """The backward alone is inside the mode."""
+    """The backward alone is inside the mode: it counts what runs, however much that is."""
     operands = world.leaves(choose, 5)
     out = world.model(*operands).sin().sum()
     with FlopCounterMode(display=False) as counter:
         out.backward()
-    return counter.get_total_flops()
+    return counter.get_total_flops() > 0
 
 
 CHOICES = ("off", "auto", "cg-llvm", "cg-hoist", "cg-dense", "e3nn", "cg-dense,e3nn", "auto,!cg-llvm")
