@@ -43,6 +43,7 @@ class Programs:
         return subprocess.run(asked, env=environ, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.processes
 def test_a_backend_that_crashed_is_left_out_until_it_is_let_in_again(tmp_path: Path) -> None:
     programs = Programs(tmp_path, FATAL)
     assert programs.run("auto").returncode == -signal.SIGSEGV
@@ -59,6 +60,7 @@ def test_a_backend_that_crashed_is_left_out_until_it_is_let_in_again(tmp_path: P
     assert programs.run("auto").returncode == -signal.SIGSEGV
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("build", "variables"), [(KILLED, {}), (FATAL, {"PYTHONFAULTHANDLER": "1"})])
 def test_what_says_nothing_of_the_backend_leaves_it_in(tmp_path: Path, build: str, variables: dict[str, str]) -> None:
     """A kill; and a crash that the program has told of itself."""
@@ -67,6 +69,7 @@ def test_what_says_nothing_of_the_backend_leaves_it_in(tmp_path: Path, build: st
     assert crash_files(programs.cache) == []
 
 
+@pytest.mark.processes
 def test_one_that_is_checked_to_its_end_leaves_nothing(tmp_path: Path) -> None:
     programs = Programs(tmp_path, "return Broken()")
     assert programs.run("auto").returncode == 0

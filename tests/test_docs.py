@@ -47,6 +47,7 @@ def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from commands(command, f"{prefix}{name}-") if hasattr(command, "commands") else ()
 
 
+@pytest.mark.processes
 def test_every_command_with_every_option(site: Path) -> None:
     whole, said = page(site, "commands"), text(site, "commands")
     for name, command in commands(typer.main.get_command(app)):
@@ -55,14 +56,17 @@ def test_every_command_with_every_option(site: Path) -> None:
         assert {option for option in options if option.startswith("-") and option not in said} == set(), name
 
 
+@pytest.mark.processes
 def test_every_setting(site: Path) -> None:
     assert {variable for variable in VARIABLES.values() if variable not in text(site, "settings")} == set()
 
 
+@pytest.mark.processes
 def test_every_reason_code(site: Path) -> None:
     assert set(re.findall(r'<h2 id="(tp\d+)">', page(site, "reasons"))) == {code.lower() for code in MEANINGS}
 
 
+@pytest.mark.processes
 def test_every_backend_in_every_mode(site: Path) -> None:
     modes = page(site, "capabilities").partition('<h2 id="modes">')[2].partition("</table>")[0]
     rows = re.findall(r"<tr>(.*?)</tr>", modes, re.DOTALL)[1:]
@@ -70,16 +74,19 @@ def test_every_backend_in_every_mode(site: Path) -> None:
     assert cells == dict.fromkeys(discovery.backends(Settings()), len(Mode))
 
 
+@pytest.mark.processes
 def test_nothing_is_left_to_fill_in(site: Path) -> None:
     assert [path.name for path in site.glob("*.html") if ":::" in path.read_text()] == []
 
 
+@pytest.mark.processes
 def test_it_names_no_path_of_this_machine(site: Path) -> None:
     assert [
         path.name for path in site.glob("*.html") if str(ROOT) in path.read_text() or str(Path.home()) in path.read_text()
     ] == []
 
 
+@pytest.mark.processes
 def test_no_font_and_no_script_comes_from_outside(site: Path) -> None:
     loads = re.compile(r"""<(?:script|img|iframe)[^>]*src=["']?https?:|<link[^>]*rel=["']?(?:stylesheet|preconnect)[^>]*https?:""")
     assert [path.name for path in site.glob("*.html") if loads.search(path.read_text())] == []

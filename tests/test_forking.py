@@ -172,6 +172,7 @@ print(codes)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 def test_children_of_a_program_that_tunes_in_another_thread(tmp_path) -> None:
     """Each meets a problem of its own, and neither hangs nor finds what the tuner has set."""

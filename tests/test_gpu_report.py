@@ -78,10 +78,12 @@ def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
     assert "no results: run benchmarks/gpu.sh first" in report(tmp_path).stderr
 
 
+@pytest.mark.processes
 def test_the_command_is_a_program_of_bash() -> None:
     assert subprocess.run(["bash", "-n", str(BENCHMARKS / "gpu.sh")], check=False).returncode == 0
 
 
+@pytest.mark.processes
 def test_what_a_machine_lacks_is_told_before_anything_is_measured() -> None:
     ready = str(BENCHMARKS / "gpu_ready.py")
     bare = subprocess.run([sys.executable, "-I", "-S", ready], capture_output=True, text=True, check=False)

@@ -106,6 +106,7 @@ def test_unwritable_folder_keeps_records_in_memory_with_one_warning(tmp_path: Pa
     assert store.get(ENVIRONMENT, PROBLEM) == RECORD
 
 
+@pytest.mark.processes
 def test_the_users_record_comes_before_the_sites(tmp_path: Path) -> None:
     site, user = tmp_path / "site", tmp_path / "user"
     Store(site).put(replace(RECORD, winner="e3nn"))
@@ -147,6 +148,7 @@ def test_files_are_for_whom_the_umask_lets(tmp_path: Path, umask: int, mode: int
     assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.json")} == {mode}
 
 
+@pytest.mark.processes
 def test_a_writer_that_is_killed_leaves_what_is_found_an_hour_later(tmp_path: Path) -> None:
     def killed() -> None:
         os.replace = lambda source, target: os._exit(9)

@@ -85,12 +85,14 @@ def run(python: Path, *arguments: str, **variables: str) -> subprocess.Completed
     return subprocess.run([python, *arguments], env=environ, capture_output=True, text=True, check=False, timeout=300)
 
 
+@pytest.mark.processes
 def test_it_is_listed(environment: Path) -> None:
     listed = json.loads(run(environment, "-m", "tpregistry.cli", "list", "--json").stdout)
     (row,) = (row for row in listed["backends"] if row["name"] == "einsum")
     assert (row["distribution"], row["status"]) == ("tp-einsum", "ready")
 
 
+@pytest.mark.processes
 def test_it_is_gated_and_runs_where_it_is_named(environment: Path, tmp_path: Path) -> None:
     done = run(environment, "-c", PROGRAM, TP_BACKEND="einsum", TP_CACHE_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -6,8 +6,10 @@ profile of the run, ``--hypothesis-profile``, says how many problems are drawn.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +45,20 @@ def drawn(whole: int, **strategies: SearchStrategy[Any]) -> Callable[..., Any]:
 def first(items: Iterable[Any], kept: Callable[[Any], bool]) -> list[Any]:
     """Parameters of a test: those that are kept for every run, the others for `make test-all`."""
     return [item if kept(item) else _exhaustive(item) for item in items]
+
+
+def mark_exhaustive(items: Iterable[pytest.Item]) -> None:
+    """Mark the tests that exhaustive.txt names."""
+    lines = (Path(__file__).parent / "exhaustive.txt").read_text().splitlines()
+    patterns = [(not line.startswith("!"), _pattern(line.removeprefix("!"))) for line in lines if line and not line.startswith("#")]
+    for item in items:
+        matches = [named for named, pattern in patterns if pattern.fullmatch(item.nodeid)]
+        if matches and matches[-1]:
+            item.add_marker(exhaustive)
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    return re.compile(re.escape(line).replace(r"\*", ".*"))
 
 
 def _exhaustive(item: Any) -> Any:

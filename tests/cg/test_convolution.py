@@ -45,6 +45,8 @@ def tensors_of(edges: Edges) -> Graph:
     return Graph(torch.from_numpy(edges.senders), torch.from_numpy(edges.receivers), edges.sending, edges.nodes)
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @drawn(30, problem=problems(), count=st.sampled_from([0, 1, 2, 40]))
 def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem, count: int) -> None:
@@ -62,6 +64,7 @@ def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem, count: i
         kernel = kernel.vjp()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["nequip with parity", "mace-mp-0 medium layer 2", "sevennet-l3i5 inner", "nequip self-connection"]
 )

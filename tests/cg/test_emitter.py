@@ -88,6 +88,7 @@ def test_rows_that_blocks_see_in_two_ways_stay_as_they_are() -> None:
     assert at_nodes(zoo("float32")["mixed modes, some without weights"], "x") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("problem", "limit"),
     [

@@ -24,6 +24,7 @@ from tpregistry_cg.llvm.emitter import WRITER
 from tpregistry_e3nn.adapter import Adapter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @drawn(60, problem=problems())
 def test_the_oracle_agrees_to_third_order(dtype: str, problem: Problem) -> None:
@@ -39,12 +40,14 @@ def test_scalars_times_vectors_agree_to_third_order(dtype: str, of_x: bool, monk
     agree_to_third_order(scaling.ScalingKernel(part.plan(), part.copies), dtype)
 
 
+@pytest.mark.slow
 @drawn(30, problem=problems("float32"))
 def test_the_gate_accepts_every_mode(problem: Problem) -> None:
     evidence = verify(CgLlvm().build(problem, "cpu"), Yardstick(problem, Adapter().host(problem, "cpu"), frame("torch"), "cpu"))
     assert evidence.ok, evidence.failures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nequip with parity", "sevennet-l3i5 inner", "mace skip connection", "nequip self-connection"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_gate_accepts_real_products(name: str, dtype: str) -> None:

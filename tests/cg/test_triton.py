@@ -47,6 +47,8 @@ def test_atomic_sums_do_not_mix_channels() -> None:
     assert [reason.code for reason in CgTritonAtomic().supports(problem, "cuda").reasons] == ["TP123"]
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "gfx942"])
 @pytest.mark.parametrize("convolves", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -61,6 +63,8 @@ def test_nothing_spills(dtype: str, architecture: str, convolves: bool) -> None:
         kernel = kernel.vjp()
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("form", [backend.form for backend in FORMS], ids=[backend.face.name for backend in FORMS])
 @pytest.mark.parametrize("convolves", [False, True])
 def test_every_form_compiles_without_spills(form: Form, convolves: bool) -> None:
@@ -99,6 +103,7 @@ def test_long_kernels_are_split() -> None:
     assert sum(len(b.pairs) * len(b.uses) for group in kernel.schedule.groups for b in group) > Form().budget
 
 
+@pytest.mark.processes
 def test_gradients_that_lanes_share_are_summed_together() -> None:
     """Sixteen numbers of a y over 128 channels: by sixteen trees, 112 exchanges between threads and 31 barriers."""
     layer = real_problems()["mace layer 1"]
@@ -114,6 +119,8 @@ def test_numbers_of_samples_are_not_compiled_in() -> None:
     assert {each.name for each in parameters if each.do_not_specialize} == {"count", "rows"}
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_operands_are_read_ahead() -> None:
     """A copy in the background for every number that is read in the loop over the edges of a node."""
     layer = convolution(real_problems()["mace layer 1"])
@@ -121,6 +128,7 @@ def test_operands_are_read_ahead() -> None:
     assert "cp.async.ca" in backward_text(layer, Form(stages=2))
 
 
+@pytest.mark.processes
 def test_a_kernel_that_spills_is_compiled_again_with_all_registers(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = TritonPlan(plan_tensor_product(zoo("float32")["both parities"]), torch.float32)
     assert ".maxnreg 255" in compiled(kernel, 0, "sm_80", roomy=True).asm["ptx"]

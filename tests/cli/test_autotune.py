@@ -41,6 +41,7 @@ def test_only_the_host(tp):
     assert ended.json["problems"][0]["backend"] == "e3nn"
 
 
+@pytest.mark.processes
 def test_a_program_is_measured_where_it_runs(tp, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     ended = tp("autotune", "--", sys.executable, "program.py", "--json", "0")
@@ -51,6 +52,7 @@ def test_a_program_is_measured_where_it_runs(tp, tmp_path):
     assert list((tmp_path / "store" / "v1").glob("*/*.json"))
 
 
+@pytest.mark.processes
 def test_the_exit_code_of_the_program_and_json_alone_on_stdout(tp, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     ended = tp("autotune", "--json", "--", sys.executable, "program.py", "x", "7", TP_BACKEND="e3nn")
@@ -116,6 +118,7 @@ def test_exit_codes(problems, code):
     assert exit_code(problems) == code
 
 
+@pytest.mark.processes
 def test_an_interrupt_keeps_what_is_finished(tmp_path):
     sizes = (("2x0e", 4), ("64x0e+64x1o+64x2e", 4096))
     problems = [

@@ -141,6 +141,7 @@ def test_without_a_terminal_it_asks_for_yes(tp, filled):
     assert len(Store(filled[0]).records()) == 3
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, 3), ("y", 0, 0)])
 def test_on_a_terminal_it_asks(tmp_path, filled, answer, code, left):
     ours, theirs = pty.openpty()

@@ -18,6 +18,7 @@ def lines(ended, state):
     return [check["text"] for check in ended.json["checks"] if check["state"] == state]
 
 
+@pytest.mark.processes
 def test_a_healthy_installation(started):
     ended = started("doctor", "--json", TP_BACKEND="auto")
     assert lines(ended, "fail") == lines(ended, "warn") == []
@@ -25,6 +26,7 @@ def test_a_healthy_installation(started):
     assert any(text.startswith("active: TP_BACKEND=auto") for text in lines(ended, "ok"))
 
 
+@pytest.mark.processes
 def test_text_and_the_hook_that_waits(started, tmp_path):
     ended = started("doctor")
     assert (ended.code, ended.err) == (0, "")
@@ -36,18 +38,21 @@ def test_text_and_the_hook_that_waits(started, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.processes
 def test_the_nearest_backend_is_named(started):
     ended = started("doctor", "--json", TP_BACKEND="cg-hoits")
     assert ended.code == 2
     assert "did you mean cg-hoist" in lines(ended, "fail")[0].lower()
 
 
+@pytest.mark.processes
 def test_every_bad_setting_is_a_failure_of_its_own(started):
     ended = started("doctor", "--json", TP_TUNE="sometimes", TP_BUDGET="soon")
     assert ended.code == 2
     assert [text.split("=")[0] for text in lines(ended, "fail")] == ["TP_TUNE", "TP_BUDGET"]
 
 
+@pytest.mark.processes
 def test_a_typo_is_a_warning(started):
     ended = started("doctor", "--json", TP_BAKEND="auto", TP_SIZE="2")
     assert ended.code == 1
@@ -55,6 +60,7 @@ def test_a_typo_is_a_warning(started):
     assert ended.err == ""
 
 
+@pytest.mark.processes
 def test_several_processes(started):
     assert lines(started("doctor", "--json", WORLD_SIZE="1"), "warn") == []
     ended = started("doctor", "--json", WORLD_SIZE="4")
@@ -63,6 +69,7 @@ def test_several_processes(started):
     assert "with the same OMP_NUM_THREADS" in str(ended.json)
 
 
+@pytest.mark.processes
 def test_a_broken_plugin_is_a_warning(started, plugins):
     path = plugins({"broken_plugin": BROKEN}, other={"broken": "broken_plugin:Broken"})
     ended = started("doctor", "--json", PYTHONPATH=path)
@@ -70,6 +77,7 @@ def test_a_broken_plugin_is_a_warning(started, plugins):
     assert [text for text in lines(ended, "warn") if "broken: TP152" in text]
 
 
+@pytest.mark.processes
 def test_an_untested_host_is_a_warning(started, tmp_path):
     folder = tmp_path / "e3nn-0.5.1.dist-info"
     folder.mkdir()
@@ -78,6 +86,7 @@ def test_an_untested_host_is_a_warning(started, tmp_path):
     assert lines(ended, "warn") == ["e3nn 0.5.1 is not among the tested versions (0.4.4, 0.6)"]
 
 
+@pytest.mark.processes
 def test_a_file_that_is_no_record(started, tmp_path):
     folder = tmp_path / "store" / "v1" / "0123456789abcdef"
     folder.mkdir(parents=True)
@@ -87,6 +96,7 @@ def test_a_file_that_is_no_record(started, tmp_path):
     assert "0123.json is not a record" in lines(ended, "warn")[0]
 
 
+@pytest.mark.processes
 def test_a_store_that_is_a_file(started, tmp_path):
     (tmp_path / "file").write_text("")
     ended = started("doctor", "--json", TP_CACHE_DIR=str(tmp_path / "file"))
@@ -114,6 +124,7 @@ def test_a_project_file_that_others_can_write(tmp_path: Path) -> None:
     assert "is ignored" in found.remarks[0]
 
 
+@pytest.mark.processes
 def test_what_is_shadowed(started, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\nbackend = "cg"\ntune = "off"\n')
     texts = lines(started("doctor", "--json", TP_TUNE="require"), "ok")
@@ -121,6 +132,7 @@ def test_what_is_shadowed(started, tmp_path):
     assert any(text.split() == ["TP_TUNE", "require", "(environment)"] for text in texts)
 
 
+@pytest.mark.processes
 def test_a_backend_of_the_project_file_starts_no_hook(started, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\nbackend = "cg"\n')
     ended = started("doctor", "--json")
@@ -128,6 +140,7 @@ def test_a_backend_of_the_project_file_starts_no_hook(started, tmp_path):
     assert "starts only where the variable is set" in lines(ended, "warn")[0]
 
 
+@pytest.mark.processes
 def test_without_site_nothing_starts(tmp_path):
     path = os.pathsep.join(entry for entry in sys.path if entry)
     environ = clean_environment(tmp_path, PYTHONPATH=path, TP_BACKEND="auto")
@@ -138,6 +151,7 @@ def test_without_site_nothing_starts(tmp_path):
     assert "TP_BACKEND is set, but has no effect" in done.stdout
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("flag", ["-I", "-E"])
 def test_isolated_interpreters_read_the_start_up_file(tmp_path, flag):
     command = [sys.executable, flag, "-m", "tpregistry.cli", "doctor"]
@@ -147,6 +161,7 @@ def test_isolated_interpreters_read_the_start_up_file(tmp_path, flag):
     assert "active: TP_BACKEND=auto takes effect" in done.stdout
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("version", "name"), [((3, 14), "tpregistry_startup.pth"), ((3, 15), "tpregistry_startup.start")])
 def test_a_start_up_file_outside_site_folders_is_not_read(tmp_path: Path, version, name):
     (tmp_path / name).write_text("")
@@ -157,6 +172,7 @@ def test_a_start_up_file_outside_site_folders_is_not_read(tmp_path: Path, versio
     assert "is in no site-packages folder" in startup.file_check(name, [], []).text
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("project", "backend", "message"),
     [

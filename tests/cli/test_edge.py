@@ -19,6 +19,7 @@ def shell(folder, line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.processes
 def test_an_encoding_without_a_micro_sign(started, tmp_path):
     Store(tmp_path / "store").put(RECORD)
     ended = started("cache", "show", DIGEST[:8], PYTHONIOENCODING="ascii")
@@ -26,6 +27,7 @@ def test_an_encoding_without_a_micro_sign(started, tmp_path):
     assert "?s" in ended.out
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("command", ["list --json", "cache dir", "doctor", "reason"])
 @pytest.mark.parametrize(("stdout", "why"), [(">/dev/full", "No space left on device"), (">&-", "it is closed")])
 def test_a_stdout_that_takes_nothing(tmp_path, command, stdout, why):
@@ -33,11 +35,13 @@ def test_a_stdout_that_takes_nothing(tmp_path, command, stdout, why):
     assert (done.returncode, done.stderr) == (74, f"error: stdout cannot be written ({why}); send it elsewhere\n")
 
 
+@pytest.mark.processes
 def test_a_program_needs_no_stdout_of_ours(tmp_path):
     done = shell(tmp_path, f"{TP} run -- {sys.executable} -c 'raise SystemExit(3)' >&-")
     assert done.returncode == 3
 
 
+@pytest.mark.processes
 def test_help_on_a_full_disk(tmp_path):
     done = shell(tmp_path, f"{TP} --help >/dev/full")
     assert (done.returncode, done.stderr.count("\n")) == (74, 1)

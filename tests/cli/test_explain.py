@@ -46,6 +46,7 @@ def test_source_prints_the_plan_and_what_is_generated(tp):
     assert ended.out.count("define void @run(") == 2
 
 
+@pytest.mark.slow
 def test_a_record_by_its_digest(tuned):
     folder, made = tuned
     ended = in_process(folder, "explain", made["digest"][:8], "--json")

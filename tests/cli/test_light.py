@@ -26,6 +26,7 @@ INSTANT = ["--help", "--version", "list", "list --json", "explain --help", "veri
 INSTANT += ["reason", "reason TP120", "cache dir", "cache ls"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("words", INSTANT)
 def test_nothing_heavy_is_imported(words, tmp_path):
     done = subprocess.run(
@@ -35,6 +36,7 @@ def test_nothing_heavy_is_imported(words, tmp_path):
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+@pytest.mark.processes
 def test_the_doctor_imports_no_framework(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", PROBE.format(arguments=["doctor"])], capture_output=True, text=True, cwd=tmp_path, timeout=60
@@ -67,6 +69,7 @@ def test_a_usage_error_is_2_and_short(tp):
     assert "No such option" in ended.err
 
 
+@pytest.mark.processes
 def test_a_closed_pipe_leaves_no_traceback(tmp_path):
     command = f"{sys.executable} -m tpregistry.cli list --json | true; {sys.executable} -m tpregistry.cli doctor | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, timeout=60)
@@ -81,6 +84,7 @@ def seconds(run) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.processes
 def test_the_list_is_instant(tp):
     """At most twice what its libraries take: 240 ms where that is 150."""
     libraries = "import typer._adapters, stevedore.driver; from importlib import metadata; metadata.entry_points()"

@@ -21,6 +21,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.processes
 def test_a_program_runs_on_the_backend_that_is_asked_for(tp, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     ended = tp("run", "--backend", "cg-hoist", "--report", "ran.json", "--", sys.executable, "program.py", "--json", "5")
@@ -31,6 +32,7 @@ def test_a_program_runs_on_the_backend_that_is_asked_for(tp, tmp_path):
     assert [(one["backend"], one["calls"]) for one in report["decisions"]] == [("cg-hoist", 1)]
 
 
+@pytest.mark.processes
 def test_json_alone_on_stdout(tp, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     ended = tp("run", "--json", "--", sys.executable, "program.py", "x", "0", TP_BACKEND="e3nn")
@@ -52,6 +54,7 @@ def test_a_signal_that_ends_the_program_is_its_exit_code(tp):
     assert tp("run", "--", "bash", "-c", "kill -KILL $$").code == 128 + signal.SIGKILL
 
 
+@pytest.mark.processes
 def test_signals_reach_the_program(tmp_path):
     command = [sys.executable, "-m", "tpregistry.cli", "run", "--", sys.executable, "-c", SLEEPER]
     environ = clean_environment(tmp_path)

@@ -45,6 +45,7 @@ def started(folder, code: str, prepare=heeding_interrupts, **options) -> subproc
     )
 
 
+@pytest.mark.processes
 def test_an_interrupt_of_the_parent_alone_reaches_the_program(tmp_path):
     with started(tmp_path, SAVES.format(name="SIGINT", pause=0), start_new_session=True) as process:
         assert process.stdout is not None
@@ -59,6 +60,7 @@ def ignoring_hangups() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
+@pytest.mark.processes
 def test_nohup_holds(tmp_path):
     code = "import sys, time; print('ready', flush=True); time.sleep(1); print('finished'); sys.exit(5)"
     with started(tmp_path, code, ignoring_hangups, start_new_session=True) as process:
@@ -93,6 +95,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
+@pytest.mark.processes
 def test_a_program_that_lives_on_after_ctrl_c_is_waited_for(tmp_path):
     main = "import tpregistry.cli.program as p; p.PATIENCE = 0.1; import tpregistry.cli; tpregistry.cli.main()"  # it was 10 s
     command = [sys.executable, "-c", main, "run", "--", sys.executable, "-c", LIVES_ON]

@@ -107,6 +107,8 @@ def normal(text: str, folder: Path) -> str:
     return text
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("name", COMMANDS)
 def test_as_it_was(name, tp, started, tmp_path, surroundings):
     words, variables = COMMANDS[name]

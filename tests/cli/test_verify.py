@@ -47,6 +47,8 @@ class Rude:
 """
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_every_outcome_with_its_reasons(tp, tmp_path, plugins):
     path = plugins({"moody": MOODY}, moody={"moody": "moody:Moody"})
     arguments = ("verify", "moody", "--only", "per-sample weights", "--dtype", "float64", "--device", "cpu")
@@ -74,6 +76,7 @@ def test_every_outcome_with_its_reasons(tp, tmp_path, plugins):
     assert not (tmp_path / "store" / "v1").exists(), "nothing is recorded"
 
 
+@pytest.mark.processes
 def test_bad_manners(tp, plugins):
     path = plugins({"rude": RUDE}, rude={"rude": "rude:Rude"})
     ended = tp("verify", "rude", PYTHONPATH=path)
@@ -86,6 +89,7 @@ def test_bad_manners(tp, plugins):
     assert "'hello from rude'" in found["quiet"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

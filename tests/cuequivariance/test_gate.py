@@ -48,6 +48,7 @@ for dtype in sys.argv[1:]:
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("order", [("float32", "float64"), ("float64", "float32")])
 def test_a_dtype_does_not_spoil_the_next(order: tuple[str, str]) -> None:
     """The library caches coefficients of its own in the first dtype that a process asks for; ours are not among them."""

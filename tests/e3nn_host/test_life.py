@@ -71,6 +71,7 @@ def test_float64_conversion_keeps_the_rounded_coefficients(convolution, kernel) 
     assert {path.rounding for path in last.paths} == {"exact", "float32"}
 
 
+@pytest.mark.processes
 def test_whole_modules_saved_by_a_patched_program_load_in_a_stock_one(bound, tmp_path) -> None:
     torch.save(bound, tmp_path / "module.pt")
     program = (

@@ -151,6 +151,7 @@ assert os.waitpid(child, 0)[1] == 0
 """
 
 
+@pytest.mark.processes
 def test_a_fork_while_another_thread_decides(tmp_path) -> None:
     """The child decides for itself, and counts its own calls."""
     environ = clean_environment(tmp_path, TP_BACKEND="cg-hoist", TP_LOG="off")

@@ -58,6 +58,7 @@ def gated(backend, problem: Problem) -> None:
     assert outcome.state is Outcome.OK, outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("operation", "irreps", "backend"), EVERY)
 def test_checks_24_to_26_backends_pass_the_gate(operation: str, irreps: tuple[str, str, str], backend, dtype: str) -> None:
@@ -90,6 +91,7 @@ EXACT = first([name for name in ZOO if not name.startswith("real") or "inner" in
 """NequIP's largest product takes minutes through fields."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [GtpGrid, GtpFourier])
 @pytest.mark.parametrize("name", EXACT)
 def test_clebsch_gordan_products_through_fields_pass_the_gate(name: str, backend) -> None:
@@ -199,6 +201,7 @@ def test_fewer_points_than_published() -> None:
     assert (7 * 14, len(grid("gauss-legendre", 9)), len(grid("lebedev", 9)), len(half("lebedev", 9))) == (98, 50, 38, 19)
 
 
+@pytest.mark.slow
 def test_check_35_vector_signals_have_the_coefficients_of_the_generalised_formula() -> None:
     """Up to signs: the formula is written for complex harmonics. In a 3j tensor of unit norm CG is sqrt(2 j + 1) times it."""
     ones = (1, 1, 1)

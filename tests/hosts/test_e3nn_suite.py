@@ -16,6 +16,8 @@ from e3nn import __version__
 from tests.hosts.suite import Run, describe, run, sdist
 from tests.tiers import first, tier
 
+pytestmark = pytest.mark.processes
+
 PRODUCTS = ["tests/o3/tensor_product_test.py", "tests/o3/tensor_product_sub_test.py", "tests/o3/norm_test.py", "tests/nn"]
 TARGETS = ["tests"] if tier() == "all" else [*PRODUCTS, "-k", "not (test_normalized and uvuv)"]
 BACKENDS = first(["cg-llvm,e3nn", "cg-hoist,e3nn", "cg-dense,e3nn", "auto"], lambda name: name.startswith("cg-llvm"))

@@ -12,7 +12,7 @@ import tpregistry
 from tests.hosts.conftest import calls
 from tests.hosts.mace_model import batch, mace
 
-pytestmark = pytest.mark.usefixtures("patched")
+pytestmark = [pytest.mark.usefixtures("patched"), pytest.mark.processes]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from sevenn.train.dataload import unlabeled_atoms_to_graph
 import tpregistry
 from tests.hosts.conftest import calls
 
-pytestmark = pytest.mark.usefixtures("patched")
+pytestmark = [pytest.mark.usefixtures("patched"), pytest.mark.processes]
 BACKENDS = ["auto", "cg-dense", "cg-hoist", "cg-llvm"]
 
 

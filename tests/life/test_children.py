@@ -6,6 +6,8 @@ import pytest
 
 from tests.life.conftest import PROGRAMS, Run
 
+pytestmark = pytest.mark.processes
+
 CHILDREN = PROGRAMS / "children.py"
 WORKERS = PROGRAMS / "workers.py"
 

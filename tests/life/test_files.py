@@ -10,6 +10,8 @@ import pytest
 
 from tests.life.conftest import PROGRAMS, Ended, run_in
 
+pytestmark = pytest.mark.processes
+
 WITHOUT_US = "import sys, runpy; sys.modules['tpregistry'] = None; sys.path.insert(0, {folder!r}); runpy.run_path({file!r})"
 BACKEND = {"stock": "", "cg-llvm": "cg-llvm", "cg-hoist": "cg-hoist"}
 Saved = Callable[[str], tuple[Path, Ended]]

@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 from tests.cli.conftest import clean_environment
 from tests.life.conftest import PROGRAMS
 
+pytestmark = pytest.mark.processes
+
 MODEL = f"""
 import sys
 sys.path.insert(0, {str(PROGRAMS)!r})

@@ -9,6 +9,8 @@ import pytest
 
 from tests.life.conftest import PROGRAMS, Ended, ended, launch
 
+pytestmark = pytest.mark.processes
+
 RANKS = PROGRAMS / "ranks.py"
 
 

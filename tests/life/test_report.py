@@ -11,6 +11,8 @@ import pytest
 from tests.others import STRANGER, act, place, shared
 from tpregistry import report
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["place"]
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.life.conftest import PROGRAMS, Run
 
+pytestmark = pytest.mark.processes
+
 WAYS = {
     "file": ["train.py"],
     "isolated": ["-I", "app"],

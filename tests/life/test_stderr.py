@@ -14,6 +14,8 @@ from tests.cli.test_autotune import PROGRAM
 from tpregistry.progress import Progress, tell
 from tpregistry.settings import Settings
 
+pytestmark = pytest.mark.processes
+
 pytest.importorskip("e3nn")
 
 

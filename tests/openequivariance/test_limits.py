@@ -83,5 +83,6 @@ print([name for name in ("torch", "openequivariance") if name in sys.modules])
 """
 
 
+@pytest.mark.processes
 def test_the_face_imports_neither_torch_nor_the_library() -> None:
     assert subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True).stdout.strip() == "[]"
