@@ -104,6 +104,7 @@ def _without_doubles(g: Graph) -> Graph:
     return Graph(g.senders.masked_fill(doubled, 0), g.receivers.masked_fill(doubled, 0), g.sending, g.nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_gate_sees_graphs_that_are_read_wrong(fault: str) -> None:
     yardstick = _yardstick(convolution(real_problems()["mace-mp-0 medium layer 2"]))
@@ -121,6 +122,7 @@ def test_the_gate_sees_graphs_that_are_read_wrong(fault: str) -> None:
     assert not evidence.ok
 
 
+@pytest.mark.slow
 def test_the_gate_sees_nodes_without_edges_left_as_they_were() -> None:
     yardstick = _yardstick(convolution(real_problems()["mace-mp-0 medium layer 2"]))
     right = differentiable(build(CgLlvm(), yardstick.problem, "cpu", "torch"))
@@ -140,6 +142,7 @@ def _yardstick(problem: Problem) -> Yardstick:
     return Yardstick(problem, Adapter().host(problem, "cpu"), frame("torch"), "cpu")
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_threads() -> None:
     """Each node is summed by one thread, in the order of its edges."""
     problem = convolution(real_problems()["nequip with parity"])

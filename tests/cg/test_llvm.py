@@ -56,6 +56,7 @@ def test_the_gate_accepts_real_products(name: str, dtype: str) -> None:
     assert evidence.ok, evidence.failures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("operand", [0, 1, 2])
 def test_what_is_not_a_number_stays_so(bad: float, operand: int) -> None:
@@ -150,6 +151,7 @@ def test_work_is_not_split_for_less_than_a_thread_costs() -> None:
     assert pool.parts(0, 1000.0, 3) == [(0, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [16, 32, 64])
 def test_narrower_vectors_compute_the_same(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Code for other CPUs: 16 bytes as on ARM and old x86, 32 as on most x86, 64 with AVX-512."""

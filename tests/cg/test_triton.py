@@ -75,6 +75,7 @@ def test_every_form_compiles_without_spills(form: Form, convolves: bool) -> None
         kernel = kernel.vjp()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convolves", [False, True])
 @pytest.mark.parametrize("form", [Form(), Form(atomic=True)], ids=["nodes", "atomic"])
 @pytest.mark.parametrize("copies", [8, 128])
@@ -103,6 +104,7 @@ def test_long_kernels_are_split() -> None:
     assert sum(len(b.pairs) * len(b.uses) for group in kernel.schedule.groups for b in group) > Form().budget
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_gradients_that_lanes_share_are_summed_together() -> None:
     """Sixteen numbers of a y over 128 channels: by sixteen trees, 112 exchanges between threads and 31 barriers."""
@@ -128,6 +130,7 @@ def test_operands_are_read_ahead() -> None:
     assert "cp.async.ca" in backward_text(layer, Form(stages=2))
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_a_kernel_that_spills_is_compiled_again_with_all_registers(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = TritonPlan(plan_tensor_product(zoo("float32")["both parities"]), torch.float32)

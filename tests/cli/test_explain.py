@@ -60,6 +60,7 @@ def test_a_record_by_its_digest(tuned):
     assert dense["ratio"] > 0
 
 
+@pytest.mark.slow
 def test_text_of_a_record_with_TP_BACKEND_forced(tuned):
     folder, made = tuned
     ended = in_process(folder, "explain", made["digest"], TP_BACKEND="cg-dense")

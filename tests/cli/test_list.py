@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.conftest import BROKEN, NEEDY
 
 
@@ -40,6 +42,7 @@ def test_each_trouble_has_its_code_and_cure(tp, plugins):
     assert "uninstall all but one" in text
 
 
+@pytest.mark.slow
 def test_what_TP_PLUGINS_leaves_out_is_shown_as_such(tp):
     states = {b["name"]: b["status"] for b in tp("list", "--json", TP_PLUGINS="!cg-dense").json["backends"]}
     assert (states["cg-dense"], states["cg-hoist"]) == ("not allowed", "ready")

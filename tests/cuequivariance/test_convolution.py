@@ -17,6 +17,7 @@ SMALL = [name for name in zoo("float64") if not name.startswith("real")]
 PROBLEMS = [("float64", name) for name in SMALL] + [("float32", name) for name in SMALL[::3]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "name"), PROBLEMS)
 def test_the_gate(dtype: str, name: str) -> None:
     """Edges in no order, some of them twice, nodes without any, no edge at all, more senders than receivers."""

@@ -39,6 +39,7 @@ print([name for name in ("torch", "cuequivariance", "cuequivariance_torch") if n
 """
 
 
+@pytest.mark.processes
 def test_the_face_imports_neither_torch_nor_the_library() -> None:
     assert run(LIGHT).stdout.strip() == "[]"
 
@@ -101,6 +102,7 @@ print(decision.backend, decision.why)
 """
 
 
+@pytest.mark.processes
 def test_a_library_that_cannot_be_imported_says_so_and_ends_no_program(tmp_path: Path) -> None:
     for name in ("cuequivariance", "cuequivariance_torch"):
         (tmp_path / f"{name}.py").write_text("raise OSError('libcue_ops.so: undefined symbol')")
@@ -157,6 +159,7 @@ def test_forced_in_an_unmodified_program() -> None:
     )
 
 
+@pytest.mark.slow
 @installed
 def test_on_a_cpu_auto_leaves_it() -> None:
     problem = real_problems()["sevennet-0 inner"].at(batch=1024, derivatives=1)

@@ -19,6 +19,7 @@ from tpregistry_cuequivariance import Cuequivariance
 PROBLEMS = [(dtype, name) for dtype in ("float64", "float32") for name in zoo(dtype)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "name"), first(PROBLEMS, lambda one: one[0] == "float64" and "XL" not in one[1]))
 def test_the_zoo(dtype: str, name: str) -> None:
     problem = zoo(dtype)[name]

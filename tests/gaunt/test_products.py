@@ -99,6 +99,7 @@ def test_clebsch_gordan_products_through_fields_pass_the_gate(name: str, backend
     gated(backend(), ZOO[name])
 
 
+@pytest.mark.slow
 def test_rings_are_tried_on_request_where_they_were_slower() -> None:
     low, high = (products.gaunt(f"0e+{l}e", f"0e+{l}e", "0e") for l in (2, 12))
     assert "at every degree to 10" in GtpSeparable().supports(low, "cpu").on_request
@@ -124,6 +125,7 @@ def test_where_points_never_win_they_are_tried_on_request_only() -> None:
         assert set(resolution.foresee(may_measure=True).order) == {"gtp-grid", "gtp-fourier"}
 
 
+@pytest.mark.slow
 def test_the_tradeoff_leaves_out_what_is_tried_on_request_only() -> None:
     (resolution,) = tpregistry.explain(ZOO["outputs shared by paths"].at(derivatives=0))
     every = {entry.backend for entry in compared(resolution, 8, 1).entries}

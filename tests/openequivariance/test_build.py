@@ -30,6 +30,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "name"), [(dtype, name) for dtype, name in ABLE if "XL" not in name])
 def test_the_zoo_as_far_as_it_is_supported(dtype: str, name: str, library: Library) -> None:
     problem = zoo(dtype)[name].at(batch=33)
@@ -38,6 +39,7 @@ def test_the_zoo_as_far_as_it_is_supported(dtype: str, name: str, library: Libra
     assert library.made[0].dtype is getattr(np, dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "name"), [(dtype, name) for dtype, name in ABLE if not name.startswith("real")])
 def test_convolutions_of_the_zoo(dtype: str, name: str, library: Library) -> None:
     problem = zoo(dtype)[name].convolution(16).at(batch=64)
