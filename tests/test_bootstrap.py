@@ -1,15 +1,19 @@
 """How TP_BACKEND takes effect in a program that does not know us: through the start-up file, in a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import tpregistry
+from tpregistry import bootstrap
 from tpregistry.bootstrap import Finder
 
 PROGRAM = """
@@ -126,3 +130,78 @@ def test_a_broken_adapter_leaves_the_program_stock_with_one_warning(tmp_path: Pa
     assert done.returncode == 0
     assert done.stdout.split()[-1] == "stock"
     assert "stays stock (ZeroDivisionError" in done.stderr
+
+
+GONE = """
+import os, site, sys
+site.addsitedir("site")
+import json, torch
+print(torch.__name__, type(torch.__spec__.loader).__name__)
+sys.modules.pop("torch")
+import jax, torch
+"""
+
+
+def start_up_file_alone(folder: Path) -> Path:
+    """A site folder with what an editable installation puts there, and frameworks of two lines; the package is elsewhere."""
+    site, package = folder / "site", Path(tpregistry.__file__).parent
+    site.mkdir()
+    shutil.copy(package / "startup.pth", site / "tpregistry_startup.pth")
+    shutil.copy(package / "trigger.py", site / "tpregistry_startup.py")
+    for name in ("torch", "jax"):
+        (site / f"{name}.py").write_text("")
+    return site
+
+
+def emptied(site: Path) -> None:
+    """What removing sources leaves: folders with byte code."""
+    (site / "tpregistry" / "__pycache__").mkdir(parents=True)
+
+
+def cut(site: Path) -> None:
+    (site / "tpregistry").mkdir()
+    (site / "tpregistry" / "__init__.py").write_text("def half(")
+
+
+def unreadable(site: Path) -> None:
+    """As a folder is to `open`, whoever runs it."""
+    (site / "tpregistry" / "__init__.py").mkdir(parents=True)
+    (site / "tpregistry" / "bootstrap.py").mkdir(parents=True)
+
+
+def of_another(site: Path) -> None:
+    (site / "tpregistry.py").write_text("raise OSError('cannot be opened')")
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("state", [lambda site: None, emptied, cut, unreadable, of_another])
+def test_a_start_up_file_that_outlives_the_package_lets_programs_be(tmp_path: Path, state) -> None:
+    """With one line, and none where nothing is asked for; also where warnings are errors, or stderr is closed."""
+    state(start_up_file_alone(tmp_path))
+    stock = run(tmp_path, GONE, flags=("-S",), PYTHONPATH="")
+    done = run(tmp_path, GONE, flags=("-S", "-W", "error"), TP_BACKEND="auto", PYTHONPATH="")
+    assert (done.returncode, done.stdout) == (stock.returncode, stock.stdout) == (0, "torch SourceFileLoader\n")
+    assert (stock.stderr, done.stderr.count("\n")) == ("", 1), done.stderr
+    assert "warning: TP_BACKEND is set, but tpregistry cannot be imported (" in done.stderr
+    assert "site/tpregistry_startup.py and what lies beside it" in done.stderr
+    closed = run(tmp_path, "import sys; sys.stderr.close()\n" + GONE, flags=("-S",), TP_BACKEND="auto", PYTHONPATH="")
+    assert (closed.returncode, closed.stdout) == (0, stock.stdout)
+
+
+@pytest.mark.processes
+def test_one_that_comes_after_a_framework_lets_programs_be(tmp_path: Path) -> None:
+    (start_up_file_alone(tmp_path) / "a.pth").write_text("import torch\n")
+    done = run(tmp_path, GONE, flags=("-S",), TP_BACKEND="auto", PYTHONPATH="")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "torch SourceFileLoader\n", 1), done.stderr
+
+
+def test_a_package_that_lacks_a_module_lets_programs_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tpregistry.hosts", None)
+    with pytest.warns(UserWarning, match="e3nn stays stock .ModuleNotFoundError"):
+        bootstrap.patch("e3nn")
+
+
+def test_metadata_that_cannot_be_read_let_programs_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: 1 / 0)
+    with pytest.warns(UserWarning, match="every host stays stock .ZeroDivisionError"):
+        assert Finder().find_spec("torch").name == "torch"

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.plugins import distribution
-from tpregistry.crashes import CRASHES, crash_files
+from tpregistry import crashes
+from tpregistry.crashes import CRASHES, Crashes, crash_files
 
 PROGRAM = """
 import torch
@@ -69,3 +71,29 @@ def test_one_that_is_checked_to_its_end_leaves_nothing(tmp_path: Path) -> None:
     programs = Programs(tmp_path, "return Broken()")
     assert programs.run("auto").returncode == 0
     assert not (programs.cache / CRASHES).exists()
+
+
+def test_the_next_check_removes_what_killed_ones_have_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all backends, once they are old; what tells of a crash counts on, and what goes on is let be."""
+    folders = [tmp_path / CRASHES / name for name in ("0123456789abcdef", "fedcba9876543210")]
+    words, fatal = "x was checked on y", crashes.FATAL.decode()
+    texts = {"killed.txt": (words, 2), "young.txt": (words, 0.5), "told.txt": (fatal, 99)}
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for name, (text, hours) in texts.items():
+            (folder / name).write_text(text)
+            os.utime(folder / name, (time.time() - 3600 * hours,) * 2)
+    for name, value in (("is_enabled", False), ("enable", None), ("disable", None)):  # pytest's own is enabled
+        monkeypatch.setattr(crashes.faulthandler, name, lambda *_, value=value: value)
+    with Crashes(tmp_path, {}).watch("backend", {}, "a problem"):
+        pass
+    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [["told.txt", "young.txt"]] * 2
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_tells_of_no_crash(tmp_path: Path, make) -> None:
+    crashes = Crashes(tmp_path, {})
+    folder = crashes._folder("backend", {})
+    folder.mkdir(parents=True)
+    make(folder / "planted.txt")
+    assert crashes.of("backend", {}) is None

@@ -1,12 +1,17 @@
-"""Settings: layers, provenance, strict values, and typos that are likely ours."""
+"""Settings: layers, provenance, strict values, whose project file counts, and typos that are likely ours."""
 
+import os
+import warnings
 from pathlib import Path
 
 import pytest
 
 import tpregistry
+from tests.others import STRANGER, act, place, shared
 from tpregistry.errors import SettingError
 from tpregistry.settings import Fallback, Request, Tune, current, edits, project_table, resolve, warn_about_typos
+
+__all__ = ["place"]
 
 
 def test_precedence_and_provenance() -> None:
@@ -46,6 +51,7 @@ def test_requests_that_mean_nothing(text: str) -> None:
         ("TP_BUDGET", "fast", "TP_BUDGET='fast' .from environment.: use a number of seconds"),
         ("TP_FALLBACK", "1", "use one of error, warn, host"),
         ("TP_BUDGET", "1e999", "use a number of seconds"),
+        ("TP_PLUGINS", "cg-llvm,../evil", "use names of plugins, such as"),
         ("TP_CACHE_DIR", "~nobody-here/x", "TP_CACHE_DIR='~nobody-here/x' .from environment.: use a path whose home folder"),
     ],
 )
@@ -95,8 +101,9 @@ def test_project_file_of_a_parent(tmp_path: Path) -> None:
     assert resolve({}, {}, project_table(tmp_path / "deep" / "er")).backend.names == ("cg", "e3nn")
 
 
-def test_a_broken_project_file_is_a_warning(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text("[tool.tpregistry\n")
+@pytest.mark.parametrize("text", ["[tool.tpregistry\n", "x = " + "[" * 100_000, "\0"])
+def test_a_broken_project_file_is_a_warning(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
     with pytest.warns(UserWarning, match="could not be read"):
         assert project_table(tmp_path) == {}
 
@@ -135,11 +142,11 @@ def test_paths_stay_where_they_were_named(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_paths_of_a_project_file_are_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\ncache_dir = "records"\nreport = "/ran.json"\n')
+    (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\ncache_dir = "records"\nreport = "out/../ran.json"\n')
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
     settings = resolve({}, {}, project_table(tmp_path / "deep"))
-    assert (settings.cache_dir, settings.report) == (tmp_path / "records", Path("/ran.json"))
+    assert (settings.cache_dir, settings.report) == (tmp_path / "records", tmp_path / "ran.json")
 
 
 @pytest.mark.parametrize("text", ["[tool]\ntpregistry = 5\n", "[tool]\ntpregistry = []\n"])
@@ -147,3 +154,70 @@ def test_a_project_file_without_a_table(tmp_path: Path, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(SettingError, match=r"make it a table, \[tool.tpregistry\]"):
         project_table(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cache_dir", "report"])
+@pytest.mark.parametrize("value", ["/elsewhere", "../elsewhere", "~/elsewhere", "in/../../elsewhere", "out/elsewhere", "file"])
+def test_paths_of_a_project_file_stay_in_the_project(tmp_path: Path, name: str, value: str) -> None:
+    """Also where its own links lead out."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "out").symlink_to("..")
+    (project / "file").symlink_to("../elsewhere")
+    (project / "pyproject.toml").write_text(f'[tool.tpregistry]\n{name} = "{value}"\n')
+    with pytest.raises(SettingError, match=f"leads out of the project; use a path inside of {project}, or set TP_{name.upper()}"):
+        project_table(project)
+
+
+@pytest.mark.parametrize("value", [".", "kept", "./a/../b", "in/kept"])
+def test_paths_inside(tmp_path: Path, value: str) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "in").symlink_to("target")
+    (tmp_path / "pyproject.toml").write_text(f'[tool.tpregistry]\ncache_dir = "{value}"\n')
+    assert project_table(tmp_path)["cache_dir"] == os.path.normpath(tmp_path / value)
+
+
+PLANTED = '[tool.tpregistry]\ncache_dir = "planted"\nreport = "overwritten"\nbackend = "theirs"\n'
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
+def test_a_project_file_that_others_can_put_there_is_ignored(tmp_path: Path, mode: int) -> None:
+    (shared(tmp_path / "all", mode) / "own").mkdir()
+    (tmp_path / "all" / "pyproject.toml").write_text(PLANTED)
+    with pytest.warns(UserWarning, match=r"\[tool.tpregistry\] of .* is ignored: .* can be written by others; set TP_\*") as caught:
+        assert project_table(tmp_path / "all" / "own") == {}
+    assert len(caught) == 1
+
+
+def test_one_larger_than_any_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(PLANTED + "#" * (5 << 20))
+    with pytest.warns(UserWarning, match=r"is ignored: .*pyproject.toml is larger than 4 MB"):
+        assert project_table(tmp_path) == {}
+
+
+@pytest.mark.parametrize("text", ["[project]\nname = 'x'\n", "[tool.ruff]\n", "broken", ""])
+def test_one_that_does_not_speak_of_us_is_no_matter(tmp_path: Path, text: str) -> None:
+    (shared(tmp_path / "all") / "pyproject.toml").write_text(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert project_table(tmp_path / "all") == {}
+
+
+def test_a_pipe_in_the_place_of_a_project_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pyproject.toml")
+    assert project_table(tmp_path).get("cache_dir") is None
+
+
+@pytest.mark.processes
+def test_a_project_file_of_a_strangers_is_ignored(place: Path) -> None:
+    """In a folder of his own, and one that he was let write into a folder of ours, where we work below."""
+    shared(place / "all")
+    act(STRANGER, lambda: (place / "all" / "pyproject.toml").write_text(PLANTED) and None)
+    (place / "all" / "work").mkdir()
+    for mode in (0o777, 0o755):
+        (place / "all").chmod(mode)
+        with pytest.warns(UserWarning, match="is ignored"):
+            assert project_table(place / "all" / "work") == {}
+    os.chown(place / "all", STRANGER, STRANGER)
+    with pytest.warns(UserWarning, match="belongs to another user"):
+        assert project_table(place / "all" / "work") == {}

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.others import STRANGER, act, place, shared
 from tests.test_problem import PROBLEM
 from tests.test_select import TUNED
-from tpregistry.store import Record, Store
+from tpregistry.store import Record, Store, files
 from tpregistry.store.files import leftovers, write_whole
 
+__all__ = ["place"]
 ENVIRONMENT = {"device": "cpu", "threads": "2"}
 RECORD = replace(TUNED, environment=ENVIRONMENT)
 
@@ -144,6 +146,106 @@ def test_a_writer_that_is_killed_leaves_what_is_found_an_hour_later(tmp_path: Pa
     (left,) = tmp_path.iterdir()
     assert leftovers(tmp_path) == [], "it may still be at work"
     os.utime(left, (time.time() - 7200, time.time() - 7200))
-    (tmp_path / ".mine-of-old.tmp").write_text("")
-    os.utime(tmp_path / ".mine-of-old.tmp", (0, 0))
+    for name in MINE:
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (0, 0))
     assert leftovers(tmp_path) == [left]
+    files._clean.cache_clear()
+    write_whole(tmp_path / "record.json", b"{}")
+    assert {path.name for path in tmp_path.iterdir()} == {*MINE, "record.json"}, "the next writer removes it"
+
+
+MINE = ".mine-of-old.tmp", ".abcdefgh.tmp", ".tpregistry-0123456789abcdef.tmp.old", "tpregistry-0123456789abcdef.tmp"
+
+
+def left_behind(folder: Path, number: int, hours: float = 2) -> Path:
+    path = folder / f".tpregistry-{number:016x}.tmp"
+    path.write_text("half")
+    os.utime(path, (time.time() - 3600 * hours,) * 2)
+    return path
+
+
+def test_a_writer_removes_a_bounded_number_and_once(tmp_path: Path) -> None:
+    for number in range(files.FEW + 20):
+        left_behind(tmp_path, number)
+    for _ in range(3):
+        write_whole(tmp_path / "record.json", b"{}")
+    assert len(leftovers(tmp_path)) == 20
+
+
+def test_what_is_young_or_no_file_or_a_link_stays(tmp_path: Path) -> None:
+    young, target = left_behind(tmp_path, 1, hours=0.9), left_behind(tmp_path, 2).rename(tmp_path / "target")
+    os.symlink(target, tmp_path / f".tpregistry-{3:016x}.tmp")
+    (tmp_path / f".tpregistry-{4:016x}.tmp").mkdir()
+    os.utime(tmp_path / f".tpregistry-{3:016x}.tmp", (0, 0), follow_symlinks=False)
+    os.utime(tmp_path / f".tpregistry-{4:016x}.tmp", (0, 0))
+    before = set(tmp_path.iterdir())
+    write_whole(tmp_path / "record.json", b"{}")
+    assert set(tmp_path.iterdir()) == before | {tmp_path / "record.json"}
+    assert young in before
+
+
+@pytest.mark.processes
+def test_what_another_has_left_is_his(place: Path) -> None:
+    folder = shared(place / "all", 0o1777)
+    act(STRANGER, lambda: left_behind(folder, 1) and None)
+    ours = left_behind(folder, 2)
+    write_whole(folder / "record.json", b"{}")
+    assert not ours.exists()
+    assert len(leftovers(folder)) == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_a_miss_and_one_warning(tmp_path: Path, make) -> None:
+    """And does not hang."""
+    store = Store(tmp_path)
+    path = store.path(ENVIRONMENT, PROBLEM)
+    path.parent.mkdir(parents=True)
+    make(path)
+    with pytest.warns(UserWarning, match="is not a regular file") as caught:
+        assert store.get(ENVIRONMENT, PROBLEM) is None
+    assert len(caught) == 1
+    assert Store(tmp_path / "user", (tmp_path,)).root == tmp_path / "user"
+
+
+def test_a_record_larger_than_any_is_a_miss(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(RECORD)
+    with store.path(ENVIRONMENT, PROBLEM).open("ab") as file:
+        file.truncate(1 << 33)
+    with pytest.warns(UserWarning, match="is larger than 16 MB"):
+        assert Store(tmp_path).get(ENVIRONMENT, PROBLEM) is None
+
+
+def test_a_link_in_the_place_of_a_record_is_replaced(tmp_path: Path) -> None:
+    """Never written through; so is a pipe."""
+    (tmp_path / "private").write_text("private")
+    for number, make in enumerate((lambda path: path.symlink_to(tmp_path / "private"), os.mkfifo)):
+        store = Store(tmp_path / str(number))
+        path = store.path(ENVIRONMENT, PROBLEM)
+        path.parent.mkdir(parents=True)
+        make(path)
+        make(path.parent / "environment.json")
+        store.put(RECORD)
+        assert Store(tmp_path / str(number)).get(ENVIRONMENT, PROBLEM) == RECORD
+    assert (tmp_path / "private").read_text() == "private"
+
+
+@pytest.mark.processes
+def test_records_of_an_administrator_who_is_not_root_are_read(place: Path) -> None:
+    """A site's store is data, whoever's it is; a link of his is not followed."""
+    site = place / "site"
+    shared(site)
+    act(STRANGER, lambda: Store(site).put(RECORD))
+    site.chmod(0o755)
+    os.chown(site, STRANGER, STRANGER)
+    assert Store(place / "user", (site,)).get(ENVIRONMENT, PROBLEM) == RECORD
+    path = Store(site).path(ENVIRONMENT, PROBLEM)
+
+    def link() -> None:
+        os.replace(path, path.with_name("elsewhere"))
+        os.symlink("elsewhere", path)
+
+    act(STRANGER, link)
+    with pytest.warns(UserWarning, match="is a link that belongs to another user"):
+        assert Store(place / "user", (site,)).get(ENVIRONMENT, PROBLEM) is None

@@ -69,14 +69,12 @@ class Finder:
 
         A host that is being imported is what imports its framework: it is there when it is used.
         """
-        from importlib import metadata
-
-        for point in metadata.entry_points(group="tpregistry.adapters"):
-            module = sys.modules.get(point.name)
+        for name in _hosts():
+            module = sys.modules.get(name)
             if module is None or _importing(module):
-                self._watched.add(point.name)
+                self._watched.add(name)
             else:
-                patch(point.name)
+                patch(name)
             if module is not None and _importing(module):
                 _patch_when_used(module)
 
@@ -88,6 +86,17 @@ class Finder:
             patch(name)
 
         loader.exec_module = exec_module
+
+
+def _hosts() -> list[str]:
+    """What adapters wait for, whoever's they are; metadata that cannot be read do not end the import of a framework."""
+    from importlib import metadata
+
+    try:
+        return [point.name for point in metadata.entry_points(group="tpregistry.adapters")]
+    except Exception as error:
+        _say_stock("every host", error)
+        return []
 
 
 def _importing(module) -> bool:
@@ -109,19 +118,23 @@ def _patch_when_used(module) -> None:
 
 
 def patch(name: str) -> None:
-    """Let the adapter of a module patch it; whatever goes wrong, the program runs on stock code, with one warning.
+    """Let the adapter of a module patch it, if TP_PLUGINS allows it. Whatever goes wrong, the program runs on stock code, with one
+    warning.
 
     A setting that means nothing is the user's to mend, so that error stays one.
     """
-    from tpregistry.errors import SettingError
-
     try:
-        from tpregistry.hosts import adapter
+        from tpregistry.hosts import adapter, adapters
 
-        adapter(name).patch()
-    except SettingError:
-        raise
+        if name in adapters():
+            adapter(name).patch()
     except Exception as error:
-        import warnings
+        if type(error).__name__ == "SettingError":  # by name, for ours may be what cannot be imported
+            raise
+        _say_stock(name, error)
 
-        warnings.warn(f"tpregistry: {name} stays stock ({type(error).__name__}: {error})", stacklevel=2)
+
+def _say_stock(name: str, error: Exception) -> None:
+    import warnings
+
+    warnings.warn(f"tpregistry: {name} stays stock ({type(error).__name__}: {error})", stacklevel=3)

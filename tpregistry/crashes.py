@@ -13,13 +13,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cache
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 
+from tpregistry import trust
 from tpregistry.backend import Reason
 from tpregistry.select import Candidate
 from tpregistry.store.contents import remove
-from tpregistry.store.files import aged
+from tpregistry.store.files import MANY, aged, remove_own
 
 CRASHES = "crashes"
 FATAL = b"Fatal Python error"
@@ -47,7 +50,7 @@ class Crashes:
     @contextmanager
     def watch(self, backend: str, versions: Mapping[str, str], words: str) -> Iterator[None]:
         """While a backend is checked, ``words`` saying on what. A fault handler of the program's own stays; then nothing is."""
-        file = None if faulthandler.is_enabled() else _opened(self._folder(backend, versions))
+        file = None if faulthandler.is_enabled() else self._opened(self._folder(backend, versions))
         if file is None:
             yield
             return
@@ -65,14 +68,22 @@ class Crashes:
         key = json.dumps([self.environment, backend, dict(versions)], sort_keys=True)
         return self.root / CRASHES / hashlib.sha256(key.encode()).hexdigest()[:16]
 
+    def _opened(self, folder: Path) -> FileIO | None:
+        """A new file; None where the folder cannot be written."""
+        _clean(self.root)
+        try:
+            trust.make(self.root)
+            folder.mkdir(parents=True, exist_ok=True)
+            return FileIO(folder / f"{os.getpid()}-{os.urandom(4).hex()}.txt", "x")
+        except OSError:
+            return None
 
-def _opened(folder: Path) -> FileIO | None:
-    """A new file; None where the folder cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileIO(folder / f"{os.getpid()}-{os.urandom(4).hex()}.txt", "x")
-    except OSError:
-        return None
+
+@cache
+def _clean(root: Path) -> None:
+    """Once in a process: nobody else removes what checks that were killed have left. What tells of a crash stays."""
+    found = list(islice((root / CRASHES).glob("*/*.txt"), MANY))
+    remove_own(path for path in found if aged(path) and not _fatal(path))
 
 
 def crash_files(root: Path) -> list[Path]:
@@ -83,6 +94,6 @@ def crash_files(root: Path) -> list[Path]:
 def _fatal(path: Path) -> bool:
     """Whether a file tells of an error that ended a process."""
     try:
-        return FATAL in path.read_bytes()
+        return FATAL in trust.read(path, trust.MEGABYTE)
     except OSError:
         return False

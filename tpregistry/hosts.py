@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def adapter(name: str) -> Any:
     """The adapter that waits for a module, loaded once."""
     report.arrange(process_settings())
-    return discovery.load_named(discovery.ADAPTERS, name)()
+    return discovery.load_named(discovery.ADAPTERS, name, process_settings().plugins)()
 
 
 def adapters() -> list[str]:
-    """Names of the modules that installed adapters wait for."""
-    return [point.name for point in discovery.entry_points(discovery.ADAPTERS)]
+    """Names of the modules that installed adapters wait for, of those that TP_PLUGINS allows."""
+    return [point.name for point in discovery.entry_points(discovery.ADAPTERS, process_settings().plugins)]
 
 
 def first_present() -> Any:

@@ -35,9 +35,9 @@ def write(name: str) -> None:
     """Write the decisions of this process now, whole or not at all; what cannot be written is said on stderr."""
     path = name.replace("{pid}", str(os.getpid()))
     from tpregistry import session
-    from tpregistry.store.files import write_whole
+    from tpregistry.store.files import write_named
 
     try:
-        write_whole(Path(path), json.dumps(session.made.to_json(), indent=1).encode())
+        write_named(Path(path), json.dumps(session.made.to_json(), indent=1).encode())
     except OSError as error:
         tell(f"tpregistry: TP_REPORT={path} could not be written ({error.strerror or error})")

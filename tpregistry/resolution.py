@@ -43,7 +43,7 @@ class Resolution:
         self.environment = self.frame.environment(self.device) | {"host": self.host.name}  # before any plugin can change it
         self.plugins = discovery.backends(self.settings)
         discovery.check_request(self.settings.backend, self.plugins)
-        self.store = open_store(self.settings.cache_dir)
+        self.store = open_store(self.settings.cache_dir, self.settings.plugins)
         self.crashes = Crashes(self.store.root, self.environment)
         examined = examine(self.problem, self.plugins, self.frame.name, self.device, self.host.name)
         self.candidates = tuple(self.crashes.leave_out(candidate) for candidate in examined)

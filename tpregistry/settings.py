@@ -20,6 +20,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from tpregistry import trust
 from tpregistry.errors import SettingError
 
 
@@ -103,7 +104,7 @@ class Settings:
     cache_dir: Path | None = None
     """Folder of records, one JSON file per problem, and of compiled code."""
     plugins: tuple[str, ...] = ()
-    """Plugins that may be imported; '!name' forbids one."""
+    """Plugins that may be imported, be they backends, hosts' adapters or databases; '!name' forbids one."""
     log: Log = Log.DECISIONS
     """What is written to stderr."""
     report: Path | None = None
@@ -136,7 +137,10 @@ def _choice(kind: type[StrEnum]) -> Any:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    names = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not all(re.fullmatch(r"!?[\w.-]+", name) for name in names):
+        raise ValueError("names of plugins, such as 'cg-llvm,cg-hoist' or '!cg-dense'")
+    return names
 
 
 def _path(text: str) -> Path:
@@ -158,6 +162,8 @@ _READERS: dict[str, Any] = {
     "report": _path,
 }
 PATHS = ("cache_dir", "report")
+PROJECT = "pyproject.toml"
+MOST = 4 * trust.MEGABYTE
 VARIABLES = {name: f"TP_{name.upper()}" for name in _READERS}
 
 override: ContextVar[Settings | None] = ContextVar("tpregistry_settings", default=None)
@@ -232,7 +238,7 @@ def resolve(
         raise SettingError(f"unknown settings {sorted(unknown)}; there are {', '.join(_READERS)}")
     variables = {name: (environ or {}).get(variable, "") for name, variable in VARIABLES.items()}
     table = {key: _flat(value) for key, value in (project or {}).items()}
-    layers = [("argument", dict(arguments)), ("environment", variables), ("pyproject.toml", table)]
+    layers = [("argument", dict(arguments)), ("environment", variables), (PROJECT, table)]
     values: dict[str, Any] = {name: getattr(base, name) for name in _READERS} if base else {}
     sources = dict(base.sources) if base else {}
     shadowed: list[str] = []
@@ -261,31 +267,68 @@ def _flat(value: Any) -> str:
 def project_table(folder: Path) -> dict[str, Any]:
     """``[tool.tpregistry]`` of the nearest pyproject.toml at or above ``folder``; empty where there is none."""
     for parent in (folder, *folder.parents):
-        path = parent / "pyproject.toml"
-        if path.is_file():
+        path = parent / PROJECT
+        if os.path.isfile(path):
             return _project_file(path)
     return {}
 
 
 def _project_file(path: Path) -> dict[str, Any]:
+    """Settings say what is run and where files are written, so those of a file that others can write are not taken."""
     try:
-        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool")
-    except (OSError, ValueError) as error:
+        table = _table(trust.read(path, MOST, ours=True))
+    except trust.Untrusted as error:
+        _say_ignored(path, error)
+        return {}
+    except UNREADABLE as error:
         warnings.warn(f"tpregistry: {path} could not be read ({error}); its [tool.tpregistry] is ignored", stacklevel=2)
         return {}
-    table = tools.get("tpregistry", {}) if isinstance(tools, dict) else {}
+    return _checked(path, table)
+
+
+UNREADABLE = (OSError, ValueError, RecursionError)
+"""What a file that is no TOML raises; the last where it is nested too deep."""
+
+
+def _say_ignored(path: Path, error: trust.Untrusted) -> None:
+    """Only of a file that speaks of us, or cannot be asked: many a program runs in a folder of somebody else's."""
+    try:
+        speaks = bool(_table(trust.read(path, MOST)))
+    except trust.Untrusted:
+        speaks = True
+    except UNREADABLE:
+        speaks = False
+    if speaks:
+        cure = "set TP_* variables instead, or take the rights of others to write away (chmod go-w)"
+        warnings.warn(f"tpregistry: [tool.tpregistry] of {path} is ignored: {error}; {cure}", stacklevel=3)
+
+
+def _table(text: bytes) -> Any:
+    tools = tomllib.loads(text.decode()).get("tool")
+    return tools.get("tpregistry", {}) if isinstance(tools, dict) else {}
+
+
+def _checked(path: Path, table: Any) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise SettingError(f"{path}: tool.tpregistry is {table!r}; make it a table, [tool.tpregistry] with backend = 'auto' in it")
     unknown = sorted(set(table) - set(_READERS))
     if unknown:
         raise SettingError(f"{path}: unknown settings {unknown} in [tool.tpregistry]; there are {', '.join(_READERS)}")
-    return table | {name: _beside(path, table[name]) for name in PATHS if table.get(name)}
+    return table | {name: _inside(path, name, str(table[name])) for name in PATHS if table.get(name)}
 
 
-def _beside(file: Path, value: Any) -> str:
-    """A path of a project file is relative to that file, wherever a program is started."""
-    text = str(value)
-    return text if text.startswith("~") else str(file.parent / text)
+def _inside(file: Path, name: str, text: str) -> str:
+    """A path of a project file is relative to that file, wherever a program is started.
+
+    It stays in the project, links followed, for projects are cloned and unpacked, and nobody reads their settings first.
+    """
+    whole = text if text.startswith("~") else str(file.parent / text)
+    place = Path(os.path.normpath(_read(name, _path, PROJECT, whole)))
+    folder = Path(os.path.realpath(file.parent))
+    if not (place.is_relative_to(file.parent) and Path(os.path.realpath(place)).is_relative_to(folder)):
+        right = f"use a path inside of {file.parent}, or set {VARIABLES[name]} for another"
+        raise SettingError(f"{file}: {name} = {text!r} leads out of the project; {right}")
+    return str(place)
 
 
 def warn_about_typos(environ: Mapping[str, str]) -> list[str]:

@@ -24,12 +24,17 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def _keep_code(device: str) -> None:
+    """Where the folder cannot be made, or others can write to it, code is compiled anew in each process."""
+    folder = open_code("cuequivariance").private(make=False)
+    if folder is not None and os.environ.setdefault(CACHE, str(folder)) == str(folder) and device != "cpu":
+        with suppress(OSError):
+            open_code("cuequivariance").private()
+
+
 def load(device: str, frontend: str = "cuequivariance_torch") -> tuple[ModuleType, ModuleType]:
     """`cuequivariance` and a frontend of it. Raises RuntimeError with reason TP122 where they cannot be imported."""
-    folder = open_code("cuequivariance").folder
-    if os.environ.setdefault(CACHE, str(folder)) == str(folder) and device != "cpu":
-        with suppress(OSError):  # without the folder code is compiled anew in each process
-            folder.mkdir(parents=True, exist_ok=True)
+    _keep_code(device)
     with quiet():
         try:
             return import_module("cuequivariance"), import_module(frontend)

@@ -1,14 +1,19 @@
-"""TP_PLUGINS and TP_BACKEND, where what they name is not there, or is excluded again."""
+"""TP_PLUGINS and TP_BACKEND: what they let in, and where what they name is not there, or is excluded again."""
 
 from __future__ import annotations
 
 import json
+import sys
+import warnings
+from pathlib import Path
 
 import pytest
 
-from tpregistry import discovery
-from tpregistry.errors import SettingError, UnknownBackend
-from tpregistry.settings import Request, Settings
+from tpregistry import bootstrap, discovery, hosts
+from tpregistry.discovery import ADAPTERS
+from tpregistry.errors import SettingError, TPError, UnknownBackend
+from tpregistry.settings import Request, Settings, process_settings
+from tpregistry.store import open_store
 
 
 @pytest.mark.parametrize("plugins", [("cg-llvm",), ("!e3nn", "!definition")])
@@ -44,3 +49,76 @@ def test_what_is_excluded_is_no_keyword() -> None:
         discovery.check_request(Request.parse("!aut"), discovery.backends(Settings()))
     assert "mean auto" not in str(raised.value)
     assert "Known: auto" not in str(raised.value)
+
+
+E3NN = "e3nn.o3._tensor_product._tensor_product"
+POINTS = f"""
+[tpregistry.backends]
+strangehost = strange:Backend
+[tpregistry.adapters]
+strangehost.layers = strange:Adapter
+{E3NN} = strange:Adapter
+[tpregistry.databases]
+found = strange.inner:records
+lost = nowhere:records
+"""
+
+
+@pytest.fixture
+def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A distribution of a stranger's that offers an adapter, one for a host of ours, a backend and databases; its folder."""
+    (tmp_path / "strange" / "inner" / "records").mkdir(parents=True)
+    (tmp_path / "strange" / "__init__.py").write_text("")
+    info = tmp_path / "strange-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+ALLOWED = [((), True), (("cg-llvm",), False), (("!cg-llvm",), True), (("!{}",), False), (("cg-llvm", "{}"), True)]
+
+
+@pytest.mark.parametrize(("plugins", "allowed"), ALLOWED)
+def test_databases_of_strangers(strange: Path, plugins: tuple[str, ...], allowed: bool) -> None:
+    """They are data: their packages are never imported, and one that is not there is none."""
+    below = open_store(None, tuple(name.format("found") for name in plugins)).below
+    assert (strange / "strange" / "inner" / "records" in below) is allowed
+    assert "strange" not in sys.modules
+
+
+@pytest.mark.parametrize(("plugins", "allowed"), ALLOWED)
+def test_adapters_of_strangers(strange: Path, plugins: tuple[str, ...], allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name of their host; one that is not let in is not imported when that is, and nothing is said of it."""
+    monkeypatch.setenv("TP_PLUGINS", ",".join(plugins).format("strangehost"))
+    process_settings.cache_clear()
+    assert ("strangehost.layers" in hosts.adapters()) is allowed
+    assert E3NN in hosts.adapters(), "ours are always there"
+    if not allowed:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            bootstrap.patch("strangehost.layers")
+        assert "strange" not in sys.modules
+
+
+@pytest.mark.usefixtures("strange")
+def test_an_adapter_of_a_strangers_lets_no_backend_in() -> None:
+    """Its name is that of a host which the adapter says it is of."""
+    bound = discovery.backends(Settings(plugins=("cg-llvm",)))
+    assert [reason.code for reason in bound["strangehost"].trouble] == ["TP150"]
+    assert [reason.code for reason in discovery.backends(Settings())["strangehost"].trouble] == ["TP152"]
+
+
+@pytest.mark.usefixtures("strange")
+def test_a_second_adapter_of_a_host_is_kept_out() -> None:
+    with pytest.raises(TPError, match="2 distributions offer"):
+        discovery.load_named(ADAPTERS, E3NN)
+    assert discovery.load_named(ADAPTERS, E3NN, ("cg-llvm",)).__module__ == "tpregistry_e3nn.adapter"
+
+
+@pytest.mark.usefixtures("strange")
+def test_names_of_adapters_and_databases_are_known() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        discovery.backends(Settings(plugins=("strangehost", "found", "e3nn", "!lost")))

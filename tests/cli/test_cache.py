@@ -196,13 +196,13 @@ def test_leftovers_of_killed_writers_go_with_the_rest(tp, filled):
     root, foreign = filled
     folders = [Store(root).path(HERE, PROBLEM).parent, root / "code" / "compiling"]
     for folder in folders:
-        for name, hours in ((".abcd_123.tmp", 2), (".0123456789abcdef.tmp", 0)):
+        for name, hours in ((".tpregistry-fedcba9876543210.tmp", 2), (".tpregistry-0123456789abcdef.tmp", 0)):
             (folder / name).write_text("half")
             os.utime(folder / name, (time.time() - 3600 * hours,) * 2)
     asked = tp("cache", "clear", "--code")
     assert "error: this would remove 2 files of code (88 B) and 1 leftover (4 B)" in asked.err
     assert tp("cache", "clear", "--yes").out.endswith(" and 2 leftovers (8 B)\n")
-    young = {folder / ".0123456789abcdef.tmp" for folder in folders}
+    young = {folder / ".tpregistry-0123456789abcdef.tmp" for folder in folders}
     assert young | foreign <= files(root)
     assert {path for path in files(root) if path.suffix == ".tmp"} == young
 

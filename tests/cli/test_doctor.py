@@ -9,6 +9,9 @@ import pytest
 
 from tests.cli.conftest import BROKEN, clean_environment
 from tpregistry.cli.checks import startup
+from tpregistry.cli.checks.keep import store_checks
+from tpregistry.cli.checks.setup import read
+from tpregistry.settings import Settings, Tune
 
 
 def lines(ended, state):
@@ -89,6 +92,26 @@ def test_a_store_that_is_a_file(started, tmp_path):
     ended = started("doctor", "--json", TP_CACHE_DIR=str(tmp_path / "file"))
     assert ended.code == 2
     assert "is a file, not a folder" in lines(ended, "fail")[0]
+
+
+@pytest.mark.parametrize("beside", ["", "code", "code/deeper"])
+def test_code_where_others_can_write(tmp_path: Path, beside: str) -> None:
+    folder = tmp_path / "store"
+    (folder / beside).mkdir(parents=True)
+    assert [check.state for check in store_checks(Settings(cache_dir=folder))] == ["ok", "ok"]
+    folder.chmod(0o777)
+    (fault,) = (check for check in store_checks(Settings(cache_dir=folder)) if check.state == "warn")
+    assert f"compiled code in {folder / 'code'} is neither used nor kept" in fault.text
+    assert f"{folder} can be written by others" in fault.text
+    assert "let TP_CACHE_DIR name a folder of your own" in fault.cure
+
+
+def test_a_project_file_that_others_can_write(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.tpregistry]\ntune = "off"\n')
+    tmp_path.chmod(0o777)
+    found = read({}, tmp_path)
+    assert found.settings.tune is Tune.MISS
+    assert "is ignored" in found.remarks[0]
 
 
 def test_what_is_shadowed(started, tmp_path):

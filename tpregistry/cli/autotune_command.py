@@ -29,7 +29,8 @@ def variables(environ: Mapping[str, str], budget: str, again: bool) -> dict[str,
 
 
 def _records() -> list[Record]:
-    return open_store(process_settings().cache_dir).records()
+    settings = process_settings()
+    return open_store(settings.cache_dir, settings.plugins).records()
 
 
 def _known(record: Record | None) -> dict[str, Any]:

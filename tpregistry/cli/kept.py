@@ -10,7 +10,7 @@ from tpregistry.crashes import crash_files
 from tpregistry.errors import TPError
 from tpregistry.settings import current
 from tpregistry.store import Record, Store, open_store
-from tpregistry.store.code import CODE
+from tpregistry.store.code import CODE, code_root
 from tpregistry.store.contents import code_files, leftover_files, total_bytes
 from tpregistry.store.contents import remove as remove_files
 from tpregistry.store.directory import VERSION
@@ -22,12 +22,12 @@ class UnknownDigest(TPError, LookupError):
 
 def store() -> Store:
     """The store of the settings in force."""
-    return open_store(current().cache_dir)
+    return open_store(current().cache_dir, current().plugins)
 
 
 def code() -> list[Path]:
     """Every file of compiled code."""
-    return code_files(store().root)
+    return code_files(code_root(current()))
 
 
 def records_of(prefix: str) -> dict[Path, Record]:
@@ -75,9 +75,10 @@ class Kept(NamedTuple):
 
 def chosen(*, records: bool, code: bool) -> Kept:
     """All records, all code, or both, with what killed writers have left beside them; crashes go with records."""
-    root, parts = store().root, [part for part, wanted in ((VERSION, records), (CODE, code)) if wanted]
-    found = list(store().files()) if records else [], code_files(root) if code else []
-    return Kept(*found, leftover_files(root, *parts) + (crash_files(root) if records else []))
+    root = store().root
+    found = list(store().files()) if records else [], code_files(code_root(current())) if code else []
+    left = leftover_files(root, VERSION) + crash_files(root) if records else []
+    return Kept(*found, left + (leftover_files(code_root(current()), CODE) if code else []))
 
 
 def measured(files: Kept) -> dict[str, int]:

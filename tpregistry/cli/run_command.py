@@ -10,6 +10,7 @@ from typing import Any
 from tpregistry.cli import output
 from tpregistry.cli.program import NOTHING_MET, Ran, run_program
 from tpregistry.cli.subjects import SubjectError
+from tpregistry.store.files import write_named
 
 SCHEMA = "tpregistry.run/1"
 
@@ -48,6 +49,6 @@ def summary(ran: Ran) -> str:
 def _write(report: Path, data: dict[str, Any]) -> None:
     """What cannot be written is said; the program has run, and its exit code counts."""
     try:
-        report.write_text(codec.dumps({"schema": SCHEMA, **data}, indent=1), encoding="utf-8")
+        write_named(report, codec.dumps({"schema": SCHEMA, **data}, indent=1).encode())
     except OSError as error:
         output.note(f"warning: --report {report} could not be written ({error.strerror})")

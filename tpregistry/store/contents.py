@@ -10,14 +10,15 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from tpregistry.store.code import CODE, Code
-from tpregistry.store.directory import ENVIRONMENT, environment_digest
+from tpregistry import trust
+from tpregistry.store.code import CODE, is_whole
+from tpregistry.store.directory import ENVIRONMENT, MOST, environment_digest
 from tpregistry.store.files import leftovers
 
 
 def code_files(root: Path) -> list[Path]:
     """Files of compiled code that are whole, below ``code/<backend>``."""
-    return [path for path in sorted((root / CODE).glob("*/*")) if Code(path.parent).get(path.name) is not None]
+    return [path for path in sorted((root / CODE).glob("*/*")) if is_whole(path)]
 
 
 def leftover_files(root: Path, *parts: str) -> list[Path]:
@@ -55,6 +56,6 @@ def _leave(folder: Path) -> None:
 
 def _describes(file: Path, digest: str) -> bool:
     try:
-        return environment_digest(json.loads(file.read_text(encoding="utf-8"))) == digest
+        return environment_digest(json.loads(trust.read(file, MOST).decode())) == digest
     except (OSError, ValueError, TypeError):
         return False

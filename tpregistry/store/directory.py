@@ -11,15 +11,16 @@ import json
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 
-from tpregistry.discovery import DATABASES, entry_points
+from tpregistry import trust
+from tpregistry.discovery import DATABASES, entry_points, folder_of
 from tpregistry.problem import Problem
 from tpregistry.store.files import write_whole
 from tpregistry.store.record import Record
 
 VERSION, ENVIRONMENT = "v1", "environment.json"
+MOST = 16 * trust.MEGABYTE
 Environment = Mapping[str, str]
 
 
@@ -60,7 +61,8 @@ class Store:
         self._memory[environment_digest(record.environment), record.problem.digest] = record
         path = self.path(record.environment, record.problem)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            trust.make(self.root)
+            path.parent.mkdir(parents=True, exist_ok=True)  # as the umask says: in a folder of a group's others add to it
             _write_once(path.parent / ENVIRONMENT, json.dumps(record.environment, indent=1))
             write_whole(path, json.dumps(record.to_json()).encode())
         except OSError as error:
@@ -78,7 +80,7 @@ class Store:
 
     def _read(self, path: Path) -> Record | None:
         try:
-            return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
+            return Record.from_json(json.loads(trust.read(path, MOST).decode()))
         except FileNotFoundError:
             return None
         except Exception as error:  # a file may hold anything, such as an object that is nested too deep to be read
@@ -92,19 +94,19 @@ class Store:
 
 
 @lru_cache(maxsize=8)
-def open_store(cache_dir: Path | None) -> Store:
-    """The store of TP_CACHE_DIR, or of the platform's cache folder, over the site's and the bundled databases."""
+def open_store(cache_dir: Path | None, plugins: tuple[str, ...] = ()) -> Store:
+    """The store of TP_CACHE_DIR, or of the platform's cache folder, over the site's and the databases that TP_PLUGINS allows."""
     import platformdirs  # 20 ms: only when a store is opened
 
     root = cache_dir or Path(platformdirs.user_cache_dir("tpregistry", appauthor=False))
     site = Path(platformdirs.site_data_dir("tpregistry", appauthor=False))
-    return Store(root, (site, *_databases()))
+    return Store(root, (site, *_databases(plugins)))
 
 
-def _databases() -> tuple[Path, ...]:
+def _databases(plugins: tuple[str, ...]) -> tuple[Path, ...]:
     """Folders of records that distributions bring: entry points ``name = package:folder``."""
-    points = entry_points(DATABASES)
-    return tuple(Path(str(files(point.module).joinpath(point.attr))) for point in points)
+    found = map(folder_of, entry_points(DATABASES, plugins))
+    return tuple(folder for folder in found if folder is not None)
 
 
 def _write_once(path: Path, text: str) -> None:

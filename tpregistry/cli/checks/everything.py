@@ -20,7 +20,7 @@ def examine(environ: Mapping[str, str] | None = None) -> list[Check]:
     return [
         *python_checks(),
         *framework_checks(),
-        *host_checks(),
+        *host_checks(found.settings),
         *backend_checks(found.settings),
         *startup_checks(environ, found.settings),
         *store_checks(found.settings),

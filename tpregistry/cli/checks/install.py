@@ -32,23 +32,23 @@ def framework_checks() -> list[Check]:
     return present + [Check("Frameworks", "ok", f"{name} is not installed") for name, version in found.items() if not version]
 
 
-def host_checks() -> list[Check]:
+def host_checks(settings: Settings) -> list[Check]:
     """Every host that an adapter waits for: is it installed, in a version that the adapter was tested with?"""
-    points = entry_points(ADAPTERS)
-    checks = [check for point in points for check in _checks_of_host(point.name)]
+    points = entry_points(ADAPTERS, settings.plugins)
+    checks = [check for point in points for check in _checks_of_host(point.name, settings)]
     if not any(installed_version(point.name.split(".")[0]) for point in points):
         names = ", ".join(sorted({point.name.split(".")[0] for point in points})) or "no adapter is installed"
         checks.append(Check("Hosts", "warn", f"no host is installed, so there is nothing to accelerate (known: {names})"))
     return checks
 
 
-def _checks_of_host(name: str) -> list[Check]:
+def _checks_of_host(name: str, settings: Settings) -> list[Check]:
     host = name.split(".")[0]
     version = installed_version(host)
     if version is None:
         return [Check("Hosts", "ok", f"{host} is not installed")]
     try:
-        module = sys.modules[discovery.load_named(ADAPTERS, name).__module__]
+        module = sys.modules[discovery.load_named(ADAPTERS, name, settings.plugins).__module__]
     except Exception as error:  # a plugin may raise anything
         text = f"the adapter of {host} does not import ({type(error).__name__}: {error})"
         return [Check("Hosts", "fail", text, "reinstall it")]
