@@ -99,7 +99,7 @@ def _guard(module: Any, grad: bool, rounds: int) -> dict[str, float]:
     x, y, w = operands(module, 4, grad)
     with tpregistry.use("cg-hoist", log="off"), torch.set_grad_enabled(grad):
         answer = module(x, y, w)
-        bound = module.__dict__["_tpregistry"].bound
+        bound = module.__dict__["_tpregistry"].ground.kept.bound
 
         def kernel(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
             return answer

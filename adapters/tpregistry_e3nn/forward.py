@@ -13,14 +13,20 @@ import torch
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
 from tpregistry.torch.binding import Bindings, Hook
-from tpregistry_e3nn.describe import describe
+from tpregistry.torch.ground import Generated, Ground
+from tpregistry_e3nn.describe import MAIN, describe
 from tpregistry_e3nn.host import host_of
 
 SLOT = "_tpregistry"
+_is_compiling = torch.compiler.is_compiling
 
 
 class TensorProductHook(Hook):
     """`tensor_product` problems of e3nn's TensorProduct and all of its subclasses."""
+
+    def ground(self, module: Any) -> Ground:
+        """Its generated code."""
+        return Generated(module, MAIN)
 
     def describe(self, module: Any, dtype: torch.dtype) -> Problem:
         """See `describe.describe`."""
@@ -51,8 +57,12 @@ def bindings_of(module: Any) -> Bindings:
 
 def dispatch(module: Any, x: Any, y: Any, weight: Any) -> torch.Tensor:
     """Check the call as e3nn does, then run what is bound."""
-    torch._assert(x.shape[-1] == module._in1_dim, "Incorrect last dimension for x")
-    torch._assert(y.shape[-1] == module._in2_dim, "Incorrect last dimension for y")
+    fits = x.shape[-1] == module._in1_dim
+    if fits is not True:  # a tracer's, too: it writes the assertion down
+        torch._assert(fits, "Incorrect last dimension for x")
+    fits = y.shape[-1] == module._in2_dim
+    if fits is not True:
+        torch._assert(fits, "Incorrect last dimension for y")
     real_weight = module._get_weights(weight)
     bindings = module.__dict__.get(SLOT) or bindings_of(module)
     return HOOK.call(module, bindings, lambda: module._compiled_main_left_right(x, y, real_weight), x, y, real_weight)
@@ -62,7 +72,7 @@ def forward(self, x, y, weight: Optional[torch.Tensor] = None):  # noqa: UP045
     """Evaluate the weighted tensor product of x (..., irreps_in1.dim) and y (..., irreps_in2.dim); see e3nn."""
     # Alone in its `if`, so that TorchScript drops the branch unread.
     if not torch.jit.is_scripting():  # noqa: SIM102  # pyright: ignore[reportPrivateImportUsage]
-        if not torch.compiler.is_compiling():
+        if not _is_compiling():
             return dispatch(self, x, y, weight)
     torch._assert(x.shape[-1] == self._in1_dim, "Incorrect last dimension for x")
     torch._assert(y.shape[-1] == self._in2_dim, "Incorrect last dimension for y")
