@@ -33,7 +33,9 @@ class Adapter:
         if self._stock or author == "tpregistry_e3nn.forward":
             return
         if author.partition(".")[0] != "e3nn":
-            warnings.warn(f"tpregistry: {author} has replaced TensorProduct.forward, which stays: call patch() before it", stacklevel=2)
+            warnings.warn(
+                f"tpregistry: {author} has replaced TensorProduct.forward, which stays: call patch() before it", stacklevel=2
+            )
             return
         from tpregistry_e3nn.forward import forward
 

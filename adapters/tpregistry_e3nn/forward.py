@@ -14,6 +14,7 @@ from tpregistry.frame import Host
 from tpregistry.problem import Problem
 from tpregistry.torch.binding import Bindings, Hook
 from tpregistry.torch.ground import Generated, Ground
+from tpregistry.torch.skipped import more
 from tpregistry_e3nn.describe import MAIN, describe
 from tpregistry_e3nn.host import host_of
 
@@ -43,6 +44,20 @@ class TensorProductHook(Hook):
     def weights(self, module: Any, given: torch.Tensor | None) -> torch.Tensor:
         """As e3nn sees them: those given, or the module's own."""
         return module._get_weights(given)
+
+    def bindings(self, module: Any) -> Bindings:
+        """See `bindings_of`."""
+        return module.__dict__.get(SLOT) or bindings_of(module)
+
+    def widths(self, module: Any) -> tuple[int, int, int]:
+        """As e3nn has counted them; weights that all samples share have no rows."""
+        return module._in1_dim, module._in2_dim, 0 if module.shared_weights else module.weight_numel
+
+    def more(self, module: Any) -> str | None:
+        """What subclasses of others do is theirs to say, and so is what a forward does that is not ours."""
+        if type(module).__module__.partition(".")[0] != "e3nn":
+            return "a product of another class"
+        return more(module, forward)
 
 
 HOOK = TensorProductHook()
