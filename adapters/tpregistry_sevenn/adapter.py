@@ -1,49 +1,16 @@
-"""SevenNet's `IrrepsConvolution`, which every model is made of unless a vendor's switch has put another class in its place."""
+"""SevenNet as a host: which of its classes are sites. Imports neither torch nor SevenNet."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from tpregistry.torch.sites import Site, Sites
+from tpregistry.model_host import ModelHost
 
 TESTED = ("0.13",)
-MODULE = "sevenn.nn.convolution"
 BEYOND = "models of LAMMPS with ghosts, which exchange features between convolutions, and blocks of --enable_cueq, flash, oeq"
+"""What stays stock in any case; `tpregistry doctor` says it."""
 
 
-class Convolution(Site):
-    """Radial network, gather, product, sum, denominator."""
-
-    target = f"{MODULE}:IrrepsConvolution.forward"
-    functions = (f"{MODULE}:message_gather", f"{MODULE}:broadcast")
-    digests = frozenset(["8ab452dcacfaa48a"])
-
-    def product(self, module: Any) -> Any:
-        """The block's tensor product."""
-        return module.convolution
-
-    def left(self, module: Any) -> str | None:
-        """With ghosts the rows that send are not those that receive."""
-        return "a parallel block" if module.is_parallel else None
-
-    def forward(self, module: Any, data: Any) -> Any:
-        """See `sevenn.nn.convolution.IrrepsConvolution.forward`."""
-        from sevenn.nn.convolution import message_gather
-
-        assert module.weight_nn is not None, "Weight_nn is not instantiated"
-        weight, x, attributes = module.weight_nn(data[module.key_weight_input]), data[module.key_x], data[module.key_filter]
-        sources, targets = data[module.key_edge_idx][1], data[module.key_edge_idx][0]
-
-        def own() -> Any:
-            return message_gather(x, targets, module.convolution(x[sources], attributes, weight))
-
-        summed = self.convolve(module.convolution, own, x, attributes, weight, sources, targets, len(x))
-        data[module.key_x] = summed.div(module.denominator)
-        return data
-
-
-class Adapter(Sites):
+class Adapter(ModelHost):
     """Fuses the convolutions of SevenNet."""
 
     def __init__(self) -> None:
-        super().__init__(Convolution())
+        super().__init__("tpregistry_sevenn.convolution:Convolution")

@@ -22,7 +22,7 @@ Product = Any
 
 SUMMED = (torch.float32, torch.float64)
 """Dtypes in which hosts and kernels sum alike; 16-bit messages some hosts sum in float32."""
-STRANGE = "a graph that kernels do not take"
+EMPTY, STRANGE = "empty batch", "a graph that kernels do not take"
 
 
 class Fusing:
@@ -57,9 +57,12 @@ class Fusing:
         """
         hook = self._hooks[type(product)]
         assert hook is not None, "skips_more"
-        reason = left_to_host(x, y, w) or _unlike(x, y, w, senders, receivers, *hook.of.widths(product))
+        if left_to_host(x, y, w) is not None:
+            return own()  # where the product counts it
+        reason = _unlike(x, y, w, senders, receivers, *hook.of.widths(product))
         if reason is not None:
-            session.made.left_to_host[reason] += 1
+            if reason != EMPTY:
+                session.made.left_to_host[f"convolution: {reason}"] += 1
             return own()
         made = partial(_graph, senders, receivers, len(x), nodes)
         return hook.run(product, hook.of.bindings(product), len(senders), bucket(nodes), own, x, y, w, made)
@@ -89,10 +92,10 @@ def _hook(product: Product) -> Convolving | None:
 def _unlike(x: Tensor, y: Tensor, w: Tensor, senders: Tensor, receivers: Tensor, in1: int, in2: int, numel: int) -> str | None:
     """Why these are not operands of a convolution, so that the host computes or raises what it does."""
     if type(senders) is not torch.Tensor or type(receivers) is not torch.Tensor:
-        return "tensor subclass or proxy"
+        return STRANGE
     edges = senders.shape
-    if not (len(edges) == 1 and edges == receivers.shape and edges[0]):
-        return "empty batch" if edges == receivers.shape == (0,) else STRANGE
+    if not (senders.dtype == receivers.dtype == torch.int64 and len(edges) == 1 and edges == receivers.shape and edges[0]):
+        return EMPTY if edges == receivers.shape == (0,) else STRANGE  # hosts differ in whether they take 32 bits
     if not (x.dtype == y.dtype == w.dtype):
         return "operands of different dtypes"
     if x.dtype not in SUMMED:
@@ -108,4 +111,4 @@ def _graph(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> Grap
     try:
         return graph(senders, receivers, sending, nodes)
     except (ValueError, IndexError, RuntimeError) as error:
-        raise Unreadable(STRANGE) from error
+        raise Unreadable(f"convolution: {STRANGE}") from error

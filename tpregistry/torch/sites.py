@@ -110,30 +110,6 @@ class Site:
         return self.left(module) or self._fusing.skips_more(self.product(module))
 
 
-class Sites:
-    """The adapter of a model host: its sites. It describes no products, so it is no host of theirs."""
-
-    framework = ""
-
-    def __init__(self, *sites: Site) -> None:
-        self.sites = sites
-
-    def patch(self) -> None:
-        """Take the place of all methods that are known; the others are listed in `decisions().out_of_reach`."""
-        for told in filter(None, [site.patch() for site in self.sites]):
-            if told not in session.made.out_of_reach:
-                session.made.out_of_reach.append(told)
-
-    def unpatch(self) -> None:
-        """Give all methods back."""
-        for site in self.sites:
-            site.unpatch()
-
-    def product(self, module: Module) -> Module | None:
-        """The product that a module of the host convolves by, or None."""
-        return next((site.product(module) for site in self.sites if site.takes(module)), None)
-
-
 def digest(*functions: Any) -> str:
     """Of the sources of functions; empty where one is not a function of Python, or is not in a file."""
     try:
