@@ -46,8 +46,7 @@ class Seen:
 
     def watch(self, out: Tensor) -> None:
         """Raise the order to 2 when the backward of this output runs with gradients enabled."""
-        self.grad_calls += 1
-        if (self.grad_calls <= WATCHED or self.grad_calls % 64 == 0) and out.grad_fn is not None:
+        if out.grad_fn is not None:
             out.grad_fn.register_prehook(self._backward)
 
     def _backward(self, cotangents: Any) -> None:
@@ -117,13 +116,26 @@ class Hook:
         """Why a call of the module would do more than compute its product, or None: see `skipped.more`."""
         raise NotImplementedError
 
-    def call(self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        """Run the bound kernel for this regime, binding it first where need be; or the host's code by rule."""
+    def call(
+        self,
+        module: Any,
+        bindings: Bindings,
+        stock: Callable[[], Tensor],
+        x: Tensor,
+        y: Tensor,
+        w: Tensor,
+        shapes: tuple[torch.Size, torch.Size] | None = None,
+    ) -> Tensor:
+        """Run the bound kernel for this regime, binding it first where need be; or the host's code by rule.
+
+        ``shapes`` of x and y, where the caller has read them: that costs as much as all the rest of this.
+        """
         rule = left_to_host(x, y, w)
         if rule is not None:
             session.made.left_to_host[rule] += 1
             return stock()
-        shape, others, weights = x.shape, y.shape, w.shape
+        shape, others = shapes or (x.shape, y.shape)
+        weights = w.shape
         batch = shape[0] if len(shape) == len(others) == 2 else 0
         fits = batch and others[0] == batch and (len(weights) == 1 or (weights[0] == batch and weights[-1]))
         if not (fits and x.dtype == y.dtype == w.dtype):
@@ -177,7 +189,9 @@ class Hook:
             except Exception as error:
                 out = self._lost(bindings, key, decision, stock, error)
         if grad and seen.order == 1:
-            seen.watch(out)
+            seen.grad_calls += 1
+            if seen.grad_calls <= WATCHED or not seen.grad_calls % 64:
+                seen.watch(out)
         return out
 
     def _call_any_shape(

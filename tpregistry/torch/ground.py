@@ -8,7 +8,6 @@ and buffers that nobody wrote to, by the counters that torch keeps for autograd.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from operator import attrgetter, is_
 from typing import Any
 
@@ -76,8 +75,9 @@ class Generated(Ground):
         if reason:
             raise Unreadable(reason)
         self._name, self._main, self._forward = name, main, _forward_of(main)
-        self._names = [key for key, _ in main.named_buffers()] if isinstance(main, torch.jit.ScriptModule) else None
-        self._tensors = list(self._buffers(main.__dict__))
+        buffers = dict(main._buffers.items())
+        self._names = list(buffers) if isinstance(main, torch.jit.ScriptModule) else None
+        self._tensors = list(buffers.values())
         self.dtype, self.device = _common(self._tensors)
         self._counted = not any(tensor.is_inference() for tensor in self._tensors)
         self._versions = list(map(_version, self._tensors)) if self._counted else None
@@ -96,14 +96,21 @@ class Generated(Ground):
         its = main.__dict__
         if its["_forward_hooks"] or its["_forward_pre_hooks"] or its["_backward_hooks"] or its["_backward_pre_hooks"]:
             return False
-        if (its.get("forward") or getattr(type(main), "forward", None)) is not self._forward:
-            return False
         tensors = self._tensors
+        if self._names is None:
+            buffers = its["_buffers"]
+            if "forward" in its or type(main).forward is not self._forward or len(buffers) < len(tensors):
+                return False
+            now = buffers.values()
+        else:
+            if its.get("forward") is not self._forward:
+                return False
+            now = map(  # in C++, where walking Python's wrappers would cost several times this
+                its["_c"].getattr, self._names
+            )
         if not tensors:
             return True
-        if self._names is None and len(its["_buffers"]) != len(tensors):
-            return False
-        if not all(map(is_, self._buffers(its), tensors)):
+        if not all(map(is_, tensors, now)):
             return False
         return [*map(_version, tensors)] == self._versions if self._counted else self._numbers_hold()
 
@@ -112,10 +119,6 @@ class Generated(Ground):
             return self.state[-1] == _numbers(self._tensors)
         except Unreadable:
             return False
-
-    def _buffers(self, its: dict[str, Any]) -> Iterable[Tensor]:
-        """As they are now. TorchScript keeps them out of Python, where walking its wrappers would cost several times this."""
-        return its["_buffers"].values() if self._names is None else map(its["_c"].getattr, self._names)
 
 
 def _more_than_code(main: Any) -> str:
