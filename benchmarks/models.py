@@ -41,14 +41,14 @@ MODELS = ("sevennet-0", "sevennet-l3i5", "nequip-64-l2")
 class Process:
     """One kind of program, which takes a step when told to."""
 
-    def __init__(self, kind: str, words: list[str], cache: Path, threads: int) -> None:
+    def __init__(self, kind: str, words: list[str], cache: Path, threads: int, budget: str) -> None:
         self.kind, self.steps = kind, []
         clean = {name: value for name, value in os.environ.items() if not name.startswith("TP_")}
         environ = clean | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "TP_CACHE_DIR": str(cache)}
         by_hand = ["--by-hand"] if kind == "by hand" else []
         self._process = subprocess.Popen(
             [sys.executable, __file__, *words, *by_hand, "--worker"],
-            env=environ | {"TP_LOG": "off"} | KINDS[kind],
+            env=environ | {"TP_LOG": "off", "TP_BUDGET": budget} | KINDS[kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -79,12 +79,12 @@ def compare(args: argparse.Namespace, words: list[str], say: Callable[[str], Non
         for kind in kinds:
             if "TP_BACKEND" in KINDS[kind]:
                 say(f"{kind}: first run, which tunes")
-                first = Process(kind, words, cache, args.threads)
+                first = Process(kind, words, cache, args.threads, args.budget)
                 first.ask("begin")
                 for _ in range(2):
                     first.ask("step")
                 first.end()
-        processes = [Process(kind, words, cache, args.threads) for kind in kinds]
+        processes = [Process(kind, words, cache, args.threads, args.budget) for kind in kinds]
         try:
             for process in processes:
                 say(f"{process.kind}: start")
@@ -277,6 +277,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cells", type=int, default=3, help="8 cells^3 atoms")
     parser.add_argument("--steps", type=int, default=8, help="rounds")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--budget", default="60", help="seconds to tune a problem: compilers take long on a busy machine")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--cache", type=Path, help="where records are kept, if they are to be")
     parser.add_argument("--json", type=Path, help="where all numbers go")
