@@ -80,16 +80,15 @@ def compare(args: argparse.Namespace, words: list[str], say: Callable[[str], Non
             if "TP_BACKEND" in KINDS[kind]:
                 say(f"{kind}: first run, which tunes")
                 first = Process(kind, words, cache, args.threads, args.budget)
-                first.ask("begin")
                 for _ in range(2):
                     first.ask("step")
                 first.end()
-        processes = [Process(kind, words, cache, args.threads, args.budget) for kind in kinds]
+        processes: list[Process] = []
         try:
-            for process in processes:
-                say(f"{process.kind}: start")
-                process.ask("begin")
-                process.ask("step")
+            for kind in kinds:  # one after the other: seconds to the first step are compared, too
+                say(f"{kind}: start")
+                processes.append(Process(kind, words, cache, args.threads, args.budget))
+                processes[-1].ask("step")
             order = random.Random(0)
             for number in range(args.steps):
                 say(f"round {number + 1} of {args.steps}")
@@ -249,8 +248,6 @@ def work(args: argparse.Namespace) -> None:
             step(int(seed or 0), args.task == "train")
             first = first or time.perf_counter() - begin
             print(json.dumps({"seconds": time.perf_counter() - now}), flush=True)
-        elif word == "begin":
-            print(json.dumps({}), flush=True)
         else:
             peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
             ended = {"forces": step(0, False).tolist(), "peak_mib": peak, "first": first, "calls": calls()}

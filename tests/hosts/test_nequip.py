@@ -1,6 +1,7 @@
 """NequIP 0.19 with random weights: its calculator, training on forces, and what its exports hold."""
 
 import copy
+import os
 import subprocess
 import sys
 import zipfile
@@ -182,3 +183,20 @@ assert not [name for name in sys.modules if name.startswith("tpregistry")]
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("backend", ["auto", ""])
+def test_its_entry_point_takes_the_place_of_a_start_up_file(backend: str) -> None:
+    """`-S`: no start-up file runs."""
+    program = f"""
+import sys
+sys.path[:] = {sys.path!r}
+import nequip.nn._tp_scatter_base as base
+from e3nn import o3
+print(o3.TensorProduct.forward.__module__, base.TensorProductScatter.forward.__closure__ is not None, "tpregistry" in sys.modules)
+"""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TP_")} | {"TP_BACKEND": backend}
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=False, env=environ)
+    patched = "tpregistry_e3nn.forward True True" if backend else "e3nn.o3._tensor_product._tensor_product False False"
+    assert done.stdout.strip() == patched, done.stderr
