@@ -15,6 +15,7 @@ from tpregistry.frame import Host
 from tpregistry.problem import Problem
 from tpregistry.torch.binding import Bindings, Hook
 from tpregistry.torch.ground import Generated, Ground
+from tpregistry.torch.skipped import more
 from tpregistry_e3nn.describe import MAIN, describe
 from tpregistry_e3nn.host import host_of
 
@@ -50,6 +51,23 @@ class TensorProductHook(Hook):
     def weights(self, module: Any, given: torch.Tensor | None) -> torch.Tensor:
         """As e3nn sees them: those given, or the module's own."""
         return weights_of(module, given)
+
+    def bindings(self, module: Any) -> Bindings:
+        """See `bindings_of`."""
+        return module.__dict__.get(SLOT) or bindings_of(module)
+
+    def widths(self, module: Any) -> tuple[int, int, int]:
+        """As e3nn has counted them; weights that all samples share have no rows."""
+        return module._in1_dim, module._in2_dim, 0 if module.shared_weights else module.weight_numel
+
+    def more(self, module: Any) -> str | None:
+        """What subclasses of others do is theirs to say, and so is what a forward does that is not ours."""
+        kind = type(module)
+        if not kind.__module__.startswith("e3nn."):
+            return "a product of another class"
+        if kind._get_weights is not _get_weights or "_get_weights" in module.__dict__:
+            return "another way to weights"
+        return more(module, forward)
 
 
 HOOK = TensorProductHook()

@@ -106,6 +106,18 @@ class Hook:
         """The weights of a call: those given, or the module's own. Raises what the host raises for others."""
         raise NotImplementedError
 
+    def bindings(self, module: Any) -> Bindings:
+        """What the module has bound."""
+        raise NotImplementedError
+
+    def widths(self, module: Any) -> tuple[int, int, int]:
+        """Numbers in a row of x, y and w."""
+        raise NotImplementedError
+
+    def more(self, module: Any) -> str | None:
+        """Why a call of the module would do more than compute its product, or None: see `skipped.more`."""
+        raise NotImplementedError
+
     def call(
         self,
         module: Any,
@@ -130,7 +142,7 @@ class Hook:
         fits = batch and others[0] == batch and (len(weights) == 1 or (weights[0] == batch and weights[-1]))
         if not (fits and x.dtype == y.dtype == w.dtype):
             return self._call_any_shape(module, bindings, stock, x, y, w)
-        return self._run(module, bindings, batch, 0, stock, x, y, w)
+        return self.run(module, bindings, batch, 0, stock, x, y, w)
 
     def convolve(
         self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor, graph: Graph
@@ -141,9 +153,9 @@ class Hook:
         if rule is not None:
             session.made.left_to_host[rule] += 1
             return stock()
-        return self._run(module, bindings, len(graph), bucket(graph.nodes), stock, x, y, w, graph)
+        return self.run(module, bindings, len(graph), bucket(graph.nodes), stock, x, y, w, lambda: graph)
 
-    def _run(
+    def run(
         self,
         module: Any,
         bindings: Bindings,
@@ -153,9 +165,10 @@ class Hook:
         x: Tensor,
         y: Tensor,
         w: Tensor,
-        graph: Graph | None = None,
+        graph: Callable[[], Graph] | None = None,
     ) -> Tensor:
-        """What is bound for this regime, bound now where need be."""
+        """What is bound for this regime, bound now where need be. ``graph`` is asked for where a kernel runs, and may raise
+        Unreadable: that call is the host's."""
         seen = bindings.seen
         grad = _grad_enabled() and (x.requires_grad or y.requires_grad or w.requires_grad)
         key = (
@@ -175,7 +188,7 @@ class Hook:
             out = stock()
         else:
             try:
-                out = function(x, y, w) if graph is None else function(x, y, w, graph=graph)
+                out = function(x, y, w) if graph is None else function(x, y, w, graph=graph())
             except (Exception, SystemExit) as error:
                 out = self._lost(bindings, key, decision, stock, error)
         if grad and seen.order == 1:
@@ -278,6 +291,10 @@ class Hook:
 
         Checkpointing ends a recomputation by raising from within a kernel's torch functions: that is no failure.
         """
+        if isinstance(error, Unreadable):
+            decision.calls -= 1
+            session.made.left_to_host[str(error)] += 1
+            return stock()
         if key[4].backend.forced or type(error).__module__ == "torch.utils.checkpoint" or from_signal_handler(error):
             raise error
         out = stock()  # an error of the caller's own is raised here, by the host
