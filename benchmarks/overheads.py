@@ -1,7 +1,8 @@
 """What tpregistry costs where it does not help: per call, per interpreter start, per import, per command.
 
 Every comparison is interleaved, round by round in random order, and given as the median over rounds. What is short is also
-given as the least of many samples, one that nobody interrupted; the goals are about that: guard and look-up 3 µs per call;
+given as the least of many samples, one that nobody interrupted; the goals are about that: guard and look-up 3 µs per call, and
+5 µs where 68 paths have 24 buffers to look at;
 interpreter start 0.2 ms with TP_BACKEND and nothing to speak of without; import 30 ms; `tpregistry list` 250 ms.
 """
 
@@ -37,6 +38,8 @@ Rows = dict[str, dict[str, float]]
 TINY = {
     "1x0e x 1x0e -> 1x0e": ("1x0e", "1x0e", "1x0e", "uuu"),
     "4x0e+4x1o x 1x0e+1x1o -> 4x0e+4x1o": ("4x0e+4x1o", "1x0e+1x1o", "4x0e+4x1o", "uvu"),
+    "6 buffers": ("4x1o+4x2e", "1x1o+1x2e", "4x1o+4x2e+4x1e", "uvu"),
+    "68 paths, 24 buffers": ("+".join(f"64x{l}{p}" for l in range(4) for p in "eo"), "1x0e+1x1o+1x2e+1x3o", None, "uvu"),
 }
 REAL = {
     "mace first layer": ("128x0e", "1x0e+1x1o+1x2e+1x3o", 1000),
@@ -99,7 +102,7 @@ def _guard(module: Any, grad: bool, rounds: int) -> dict[str, float]:
     x, y, w = operands(module, 4, grad)
     with tpregistry.use("cg-hoist", log="off"), torch.set_grad_enabled(grad):
         answer = module(x, y, w)
-        bound = module.__dict__["_tpregistry"].bound
+        bound = module.__dict__["_tpregistry"].ground.kept.bound
 
         def kernel(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
             return answer
@@ -225,7 +228,8 @@ def goals(found: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """What was measured beside what it should be at most."""
     calls = found["guard_us"].items()
     least = {name: row["least"] for name, row in (found["starts_ms"] | found["commands_ms"]).items()}
-    measured = {f"guard and look-up, µs: {name}": (row["guard_and_look_up_us"], 3.0) for name, row in calls}
+    limits = {name: 5.0 if name.startswith("68 paths") else 3.0 for name, _ in calls}
+    measured = {f"guard and look-up, µs: {name}": (row["guard_and_look_up_us"], limits[name]) for name, row in calls}
     measured["start-up line, TP_BACKEND unset, ms"] = least["the line alone, TP_BACKEND unset"], 0.1
     measured["start-up line, TP_BACKEND=auto, ms"] = least["the line alone, TP_BACKEND=auto"], 0.2
     measured["import tpregistry, ms over python"] = least["python -c 'import tpregistry'"] - least["python -c pass"], 30.0

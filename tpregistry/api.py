@@ -10,7 +10,7 @@ from tpregistry import bootstrap, session
 from tpregistry.decision import Decision, Decisions
 from tpregistry.errors import TPError
 from tpregistry.frame import Host, frame
-from tpregistry.hosts import adapter, adapters, first_present, host_for
+from tpregistry.hosts import accelerated, adapter, first_present, host_for
 from tpregistry.problem import ORDERS, Problem, bucket
 from tpregistry.resolution import Resolution
 from tpregistry.settings import Request, Settings, Tune, current
@@ -19,7 +19,7 @@ from tpregistry.settings import Request, Settings, Tune, current
 def patch() -> None:
     """Accelerate every host of this process: those imported already now, the others when they are."""
     bootstrap.install()
-    for name in adapters():
+    for name in accelerated():
         if name in sys.modules:
             adapter(name).patch()
 
@@ -27,7 +27,7 @@ def patch() -> None:
 def unpatch() -> None:
     """Give every host its own code back."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, bootstrap.Finder)]
-    for name in adapters():
+    for name in accelerated():
         if name in sys.modules:
             adapter(name).unpatch()
 

@@ -118,15 +118,15 @@ def _patch_when_used(module) -> None:
 
 
 def patch(name: str) -> None:
-    """Let the adapter of a module patch it, if TP_PLUGINS allows it. Whatever goes wrong, the program runs on stock code, with one
-    warning.
+    """Let the adapter of a module patch it, if TP_PLUGINS and TP_ADAPTERS allow it. Whatever goes wrong, the program runs on
+    stock code, with one warning.
 
     A setting that means nothing is the user's to mend, so that error stays one.
     """
     try:
-        from tpregistry.hosts import adapter, adapters
+        from tpregistry.hosts import accelerated, adapter
 
-        if name in adapters():
+        if name in accelerated():
             adapter(name).patch()
     except Exception as error:
         if type(error).__name__ == "SettingError":  # by name, for ours may be what cannot be imported

@@ -30,3 +30,14 @@ class Unsupported(TPError):
 
 class NotTuned(TPError):
     """TP_TUNE=require, and there is no record for a problem."""
+
+
+class HostRaised(RuntimeError):
+    """The host's own code raised while something was checked against it: that says nothing of what was checked.
+
+    ``error`` is what it raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"the host's own code raised {type(error).__name__} while it was checked against: {error}")
+        self.error = error

@@ -13,7 +13,7 @@ from tpregistry.backend import Kernel, Reason
 from tpregistry.building import build
 from tpregistry.crashes import CRASHED, Crashes
 from tpregistry.decision import Decision
-from tpregistry.errors import NotTuned, Unsupported
+from tpregistry.errors import HostRaised, NotTuned, Unsupported
 from tpregistry.frame import Frame, Host
 from tpregistry.problem import Problem
 from tpregistry.progress import Progress
@@ -104,6 +104,8 @@ class Resolution:
             bench = self._bench(progress.show)
             try:
                 found = tune(bench, contestants, self.versions(self.host.name), skipped)
+            except HostRaised:
+                raise
             except (Exception, SystemExit) as error:  # tuning must never end a program that runs without it
                 warnings.warn(f"tpregistry: tuning {self.problem} failed ({type(error).__name__}: {error})", stacklevel=2)
                 return

@@ -104,6 +104,8 @@ class Settings:
     """Folder of records, one JSON file per problem, and of compiled code."""
     plugins: tuple[str, ...] = ()
     """Plugins that may be imported, be they backends, hosts' adapters or databases; '!name' forbids one."""
+    adapters: tuple[str, ...] = ()
+    """Hosts that are accelerated; '!name' leaves one stock, its adapter is not imported then."""
     log: Log = Log.DECISIONS
     """What is written to stderr."""
     report: Path | None = None
@@ -135,11 +137,14 @@ def _choice(kind: type[StrEnum]) -> Any:
     return read
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not all(re.fullmatch(r"!?[\w.-]+", name) for name in names):
-        raise ValueError("names of plugins, such as 'cg-llvm,cg-hoist' or '!cg-dense'")
-    return names
+def _names(meant: str) -> Any:
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(word.strip() for word in text.split(",") if word.strip())
+        if not all(re.fullmatch(r"!?[\w.-]+", name) for name in names):
+            raise ValueError(f"names of {meant}")
+        return names
+
+    return read
 
 
 def _path(text: str) -> Path:
@@ -156,7 +161,8 @@ _READERS: dict[str, Any] = {
     "budget": _seconds,
     "fallback": _choice(Fallback),
     "cache_dir": _path,
-    "plugins": _names,
+    "plugins": _names("plugins, such as 'cg-llvm,cg-hoist' or '!cg-dense'"),
+    "adapters": _names("hosts, such as 'e3nn,sevenn' or '!sevenn'"),
     "log": _choice(Log),
     "report": _path,
 }

@@ -1,8 +1,8 @@
-"""Patching e3nn: one class gets a guarded forward, and forgets its bindings whenever what they rest on may change."""
+"""Patching e3nn: one class gets a guarded forward; what else it needs of the class calls whatever the class would call."""
 
 from __future__ import annotations
 
-import functools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,34 +24,40 @@ class Adapter:
     framework = "torch"
 
     def __init__(self) -> None:
-        self._stock: dict[str, Any] = {}
+        self._stock: dict[str, tuple[Any, Any]] = {}
 
     def patch(self) -> None:
-        """Take the place of forward; idempotent."""
+        """Take the place of forward; idempotent. A forward that another library put there stays, with a warning."""
         cls = _tensor_product()
-        if self._stock or getattr(cls.forward, "__module__", "") == "tpregistry_e3nn.forward":
+        author = getattr(cls.forward, "__module__", "") or ""
+        if self._stock or author == "tpregistry_e3nn.forward":
+            return
+        if author.partition(".")[0] != "e3nn":
+            warnings.warn(
+                f"tpregistry: {author} has replaced TensorProduct.forward, which stays: call patch() before it", stacklevel=2
+            )
             return
         from tpregistry_e3nn.forward import forward
 
         self._replace(cls, "forward", forward)
-        self._replace(cls, "__getstate__", _without_bindings(cls.__getstate__))
-        self._replace(cls, "_replicate_for_data_parallel", _with_bindings(cls._replicate_for_data_parallel))
-        for name in ("_apply", "_load_from_state_dict", "__setstate__"):
-            self._replace(cls, name, _forgetting(getattr(cls, name)))
+        self._replace(cls, "__getstate__", _without_bindings(cls))
+        self._replace(cls, "_replicate_for_data_parallel", _with_bindings(cls))
 
     def unpatch(self) -> None:
-        """Give the class back exactly what it had; modules keep nothing that matters."""
+        """Give the class back exactly what it had; modules keep nothing that matters. What others put over ours stays."""
         cls = _tensor_product()
-        for name, value in self._stock.items():
-            if value is None:
+        for name, (ours, stock) in self._stock.items():
+            if cls.__dict__.get(name) is not ours:
+                continue
+            if stock is None:
                 delattr(cls, name)
             else:
-                setattr(cls, name, value)
+                setattr(cls, name, stock)
         self._stock.clear()
 
-    def _replace(self, cls: Any, name: str, value: Any) -> None:
-        self._stock[name] = cls.__dict__.get(name)
-        setattr(cls, name, value)
+    def _replace(self, cls: Any, name: str, ours: Any) -> None:
+        self._stock[name] = ours, cls.__dict__.get(name)
+        setattr(cls, name, ours)
 
     def problems(self, module: Any) -> Iterator[tuple[Problem, Host]]:
         """Every problem in a module, each with the module's own code for it; those that cannot be read are left out."""
@@ -94,37 +100,33 @@ def _tensor_product() -> Any:
     return TensorProduct
 
 
-def _forgetting(stock: Callable[..., Any]) -> Callable[..., Any]:
-    """`.to`, `.double`, loading a state or a pickle: buffers may change, so every binding goes."""
-
-    @functools.wraps(stock)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self.__dict__.pop("_tpregistry", None)
-        return stock(self, *args, **kwargs)
-
-    return method
+def _inherited(cls: Any, name: str) -> Callable[..., Any]:
+    """The method that ``cls`` has, or inherits at the time of each call: programs patch its parents after us."""
+    own = cls.__dict__.get(name)
+    return own if own is not None else lambda self: getattr(super(cls, self), name)()
 
 
-def _with_bindings(stock: Callable[..., Any]) -> Callable[..., Any]:
+def _with_bindings(cls: Any) -> Callable[..., Any]:
     """DataParallel makes new replicas at every step; what they bind, and what was seen of them, stays with the module."""
+    stock = _inherited(cls, "_replicate_for_data_parallel")
 
-    @functools.wraps(stock)
-    def method(self: Any) -> Any:
-        from tpregistry_e3nn.forward import bindings_of
+    def _replicate_for_data_parallel(self: Any) -> Any:
+        from tpregistry_e3nn.forward import SLOT, bindings_of
 
-        bindings_of(self)
-        return stock(self)
+        replica = stock(self)
+        replica.__dict__[SLOT] = type(bindings_of(self))(of=bindings_of(self))
+        return replica
 
-    return method
+    return _replicate_for_data_parallel
 
 
-def _without_bindings(stock: Callable[..., Any]) -> Callable[..., Any]:
+def _without_bindings(cls: Any) -> Callable[..., Any]:
     """A pickle or copy of a bound module is one of the host's: nothing of ours is in it."""
+    stock = _inherited(cls, "__getstate__")
 
-    @functools.wraps(stock)
-    def method(self: Any) -> Any:
+    def __getstate__(self: Any) -> Any:
         state = dict(stock(self))
         state.pop("_tpregistry", None)
         return state
 
-    return method
+    return __getstate__

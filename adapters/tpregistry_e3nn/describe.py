@@ -13,7 +13,8 @@ import torch
 from tpregistry.irreps import Irreps
 from tpregistry.problem import Mode, Path, Problem
 from tpregistry.so3 import rounded_wigner_3j
-from tpregistry.torch.binding import Unreadable
+from tpregistry.torch.ground import Unreadable
+from tpregistry_e3nn import agreement
 
 MAIN = "_compiled_main_left_right"
 _TIGHT = 1e-14
@@ -30,6 +31,7 @@ def describe(module: Any, dtype: torch.dtype) -> Problem:
     problem = Problem(rep1, rep2, out, paths, shared, str(dtype).removeprefix("torch."))
     if problem.weight_numel != module.weight_numel:
         raise Unreadable(f"weight_numel is {module.weight_numel}, its instructions make {problem.weight_numel}")
+    agreement.check(getattr(module, MAIN), problem, module.output_mask.device)
     return problem
 
 

@@ -11,6 +11,7 @@ from tpregistry.backend import Kernel
 from tpregistry.frame import Host
 from tpregistry.problem import Problem
 from tpregistry.torch.convolution import Unfused
+from tpregistry.torch.ground import Generated
 from tpregistry_e3nn import NAME
 from tpregistry_e3nn.describe import MAIN, describe
 
@@ -83,5 +84,7 @@ def _write_buffers(module: Any, problem: Problem) -> None:
 
 
 def problem_of(module: Any) -> Problem:
-    """The problem of a module at the dtype of its own buffers."""
+    """The problem of a module at the dtype of its own buffers. Raises Unreadable as `describe` does, and for code that is hooked
+    or not e3nn's."""
+    Generated(module, MAIN)
     return describe(module, module.output_mask.dtype)

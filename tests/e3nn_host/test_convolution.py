@@ -195,3 +195,15 @@ def test_it_is_tuned_ahead_and_explained() -> None:
     conv = TensorProductConv(product())
     problems = {resolution.problem.operation for resolution in tpregistry.explain(conv)}
     assert problems == {"tensor_product_conv"}
+
+
+def test_buffers_that_change_are_seen_and_moving_to_the_same_place_binds_nothing_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    tp, inputs = product(), operands(torch.float64)
+    conv = TensorProductConv(tp).double()
+    with tpregistry.use("cg-hoist"):
+        conv(*inputs, *ends())
+        for buffer in tp.buffers():
+            buffer.neg_()
+        torch.testing.assert_close(conv(*inputs, *ends()), by_hand(tp, *inputs))
+        monkeypatch.setattr("tpregistry.torch.binding.Hook._bind", lambda *given: pytest.fail("it is bound anew"))
+        conv.to("cpu")(*inputs, *ends())

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from tpregistry.backend import Kernel
+from tpregistry.errors import HostRaised
 from tpregistry.frame import Array, Frame, Host, Observed
 from tpregistry.gate.blocks import Blocks, largest_error, scales, worst_block
 from tpregistry.gate.cases import ODD, Case, cases, filled, fitting_batch, turn_vector
@@ -105,7 +106,10 @@ class Yardstick:
     def _of_host(self, kernel: Kernel, case: Case, dtype: str | None = None) -> dict[str, Array]:
         """The host on a case, always at the batch of the main one: what it gives for a sample depends on no other."""
         whole = replace(case, operands=filled(self.problem, case.operands))
-        values, count = self.observe(kernel, whole, dtype).values, len(case.operands.values["x"])
+        try:
+            values, count = self.observe(kernel, whole, dtype).values, len(case.operands.values["x"])
+        except Exception as error:
+            raise HostRaised(error) from error
         if whole.operands is case.operands:
             return values
         return {name: value if self._summed(name) else value[:count] for name, value in values.items()}

@@ -74,13 +74,8 @@ class TensorProductConv(torch.nn.Module):
         return unfused(self._hook.own(self.tp), x, y, w, senders, _needed(receivers), len(x) if nodes is None else nodes)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
-        self._bindings = Bindings()
         self.tp._apply(fn, recurse)
         return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._bindings = Bindings()
-        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"tp": self.tp, "training": self.training}

@@ -14,6 +14,7 @@ from statistics import median
 from tpregistry import __version__
 from tpregistry.backend import Backend, Kernel
 from tpregistry.building import build
+from tpregistry.errors import HostRaised
 from tpregistry.frame import Frame, Host
 from tpregistry.gate import Yardstick, verify
 from tpregistry.gate.cases import draw, fitting_batch
@@ -130,6 +131,8 @@ def _check(bench: Bench, contestant: Contestant, yardstick: Yardstick, entry: En
         kernel = build(contestant.backend, bench.problem, bench.device, bench.frame.name)
         engine, stage = kernel.engine, "in the gate"
         evidence = verify(kernel, yardstick)
+    except HostRaised:
+        raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the program goes on with the next candidate
         where = " ".join([stage, *getattr(error, "__notes__", ())])
         reason = f"TP180 raised {type(error).__name__} {where}{_place(error, contestant.backend)}: {error}"

@@ -9,6 +9,7 @@ from tpregistry import __version__, discovery
 from tpregistry.bootstrap import FRAMEWORKS
 from tpregistry.cli.checks.check import Check
 from tpregistry.discovery import ADAPTERS, Plugin, entry_points, installed_version
+from tpregistry.hosts import mistaken
 from tpregistry.settings import Settings
 
 BACKENDS = "Backends"
@@ -36,6 +37,7 @@ def host_checks(settings: Settings) -> list[Check]:
     """Every host that an adapter waits for: is it installed, in a version that the adapter was tested with?"""
     points = entry_points(ADAPTERS, settings.plugins)
     checks = [check for point in points for check in _checks_of_host(point.name, settings)]
+    checks += [Check("Hosts", "warn", f"TP_ADAPTERS: {word}") for word in mistaken(settings.adapters, [p.name for p in points])]
     if not any(installed_version(point.name.split(".")[0]) for point in points):
         names = ", ".join(sorted({point.name.split(".")[0] for point in points})) or "no adapter is installed"
         checks.append(Check("Hosts", "warn", f"no host is installed, so there is nothing to accelerate (known: {names})"))
@@ -47,6 +49,8 @@ def _checks_of_host(name: str, settings: Settings) -> list[Check]:
     version = installed_version(host)
     if version is None:
         return [Check("Hosts", "ok", f"{host} is not installed")]
+    if not discovery.is_allowed(host, settings.adapters):
+        return [Check("Hosts", "ok", f"{host} {version} stays stock: TP_ADAPTERS leaves it out")]
     try:
         module = sys.modules[discovery.load_named(ADAPTERS, name, settings.plugins).__module__]
     except Exception as error:  # a plugin may raise anything

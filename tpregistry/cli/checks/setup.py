@@ -83,11 +83,13 @@ def values_of(settings: Settings) -> list[tuple[str, str, str]]:
 
 def value_text(settings: Settings, name: str) -> str:
     """A setting as one would write it; what stands for an absent one in words."""
-    absent = {"cache_dir": "the platform's cache folder", "plugins": "all", "report": "none"}
+    absent = {"cache_dir": "the platform's cache folder", "plugins": "all", "adapters": "all", "report": "none"}
     value = getattr(settings, name)
     if value in (None, ()):
         return absent[name]
-    texts = {"backend": settings.backend.text, "budget": f"{settings.budget:g} s", "plugins": ", ".join(settings.plugins)}
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    texts = {"backend": settings.backend.text, "budget": f"{settings.budget:g} s"}
     return texts.get(name, str(value))
 
 

@@ -1,0 +1,1 @@
+"""NequIP as a host: its convolutions are fused."""

@@ -1,0 +1,1 @@
+"""SevenNet as a host: its convolutions are fused."""
