@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tpregistry.frame import Array, Operands
+from tpregistry.gate.elements import one_hot, with_elements
 from tpregistry.graph import Edges
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
@@ -41,6 +42,7 @@ def cases(problem: Problem, seed: int, bucket_tiles: int) -> list[Case]:
         Case("rotated", _turned(problem, main, inversion=False), order),
         Case("inverted", _turned(problem, main, inversion=True), order),
     ]
+    found += with_elements(problem, main, order)
     if bucket_tiles > 1:
         found.append(Case("bucket", _tiled(problem, main, bucket_tiles), problem.derivatives, bucket_tiles))
     return found
@@ -81,7 +83,9 @@ def draw(problem: Problem, batch: int, seed: int) -> Operands:
     for name, size in sizes.items():
         shared = name in ("w", "c") and problem.shared_weights
         values[name] = round_to(generator.standard_normal((size,) if shared else (rows[name], size)), problem.dtype)
-    return Operands(values, graph=edges)
+    if problem.contracts:
+        values["y"] = one_hot(problem, batch, generator)
+    return Operands(values, graph=edges, constant=("y",) if problem.contracts else ())
 
 
 def draw_edges(problem: Problem, count: int, generator: np.random.Generator) -> Edges:
@@ -115,7 +119,9 @@ def _turned(problem: Problem, main: Operands, inversion: bool) -> Operands:
     turned = {}
     for name, irreps in (("x", problem.irreps_in1), ("y", problem.irreps_in2)):
         matrix = irreps_matrix(irreps, turn_vector(inversion), inversion)
-        turned[name] = round_to(main.values[name] @ matrix.T, problem.dtype)
+        order = np.concatenate(irreps.by_channel()) if name == "x" and problem.contracts else slice(None)
+        turned[name] = np.zeros_like(main.values[name])
+        turned[name][:, order] = round_to(main.values[name][:, order] @ matrix.T, problem.dtype)
     return replace(main, values=main.values | turned)
 
 
@@ -127,4 +133,4 @@ def turn_vector(inversion: bool) -> Array:
 def _tiled(problem: Problem, main: Operands, tiles: int) -> Operands:
     shared = ("w", "c") if problem.shared_weights else ()
     values = {name: value if name in shared else np.tile(value, (tiles, 1)) for name, value in main.values.items()}
-    return Operands(values, graph=main.graph.tiled(tiles) if main.graph else None)
+    return replace(main, values=values, graph=main.graph.tiled(tiles) if main.graph else None)
