@@ -104,6 +104,11 @@ def symmetric_contraction(
     return problem
 
 
+def is_known(problem: Problem) -> bool:
+    """Whether this process has read the table that a problem names."""
+    return problem.powers is not None and problem.powers.digest in _tables
+
+
 def table_of(problem: Problem) -> Table:
     """The table that a problem names. Raises TPError where this process has not read it from a module."""
     assert problem.powers is not None, "a symmetric contraction"

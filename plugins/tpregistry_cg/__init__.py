@@ -56,6 +56,13 @@ def _compile_seconds(problem: Problem) -> float:
     return round(0.1 + entries * (0.003 if problem.derivatives else 0.0006), 2)
 
 
+def _unread(problem: Problem) -> list[Reason]:
+    from tpregistry.contraction import is_known  # numpy, which commands that only list do without
+
+    hint = "load the model that they come from"
+    return [] if is_known(problem) else [Reason("TP130", f"nobody has read the coefficients of {problem} here", hint)]
+
+
 def _contraction_seconds(problem: Problem) -> float:
     """Grows faster than the monomials; those of a problem grow with its paths, roughly."""
     assert problem.powers is not None, "a symmetric contraction"
@@ -80,7 +87,9 @@ class CgLlvm:
             reasons.append(Reason("TP121", f"cg-llvm computes in float32 and float64, not in {problem.dtype}"))
         if problem.contracts and framework != "torch":
             reasons.append(Reason("TP110", f"cg-llvm has symmetric contractions for torch, not for {framework}"))
-        return Verdict(tuple(reasons), _contraction_seconds(problem) if problem.contracts else _compile_seconds(problem))
+        if not problem.contracts:
+            return Verdict(tuple(reasons), _compile_seconds(problem))
+        return Verdict((*reasons, *_unread(problem)), _contraction_seconds(problem))
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel with derivatives of its own; it is compiled when it is called, or in JAX when it is lowered."""

@@ -148,6 +148,13 @@ def test_it_passes_the_gate(dtype: str, derivatives: int) -> None:
     assert outcome.state is Outcome.OK, outcome
 
 
+def test_coefficients_that_nobody_has_read_are_a_reason(monkeypatch) -> None:
+    problem = contraction(*SMALL)
+    monkeypatch.setattr("tpregistry.contraction._tables", {})
+    (reason,) = CgLlvm().supports(problem, "cpu").reasons
+    assert reason.hint == "load the model that they come from"
+
+
 def test_others_say_that_they_do_not_contract() -> None:
     problem = contraction(*SMALL)
     for backend, framework in ((CgDense(), "torch"), (CgLlvm(), "jax")):
