@@ -45,11 +45,14 @@ def test_the_parts_make_the_whole(problem: Problem) -> None:
     schedule(plan_tensor_product(split.inner))  # raises where it is not channel by channel
 
 
-def test_equal_pieces_in_another_order_are_not_mistaken_for_the_whole() -> None:
+def test_paths_in_another_order_than_their_pieces_leave_the_whole_as_it_is() -> None:
+    """As NequIP's are; fused convolutions are of wholes alone."""
     irreps = Irreps.parse("2x0e"), Irreps.parse("1x0e"), Irreps.parse("2x0e+2x0e")
     paths = (Path(0, 0, 1, Mode.UVU, True, 1.0), Path(0, 0, 0, Mode.UVU, True, 3.0))
-    split = channelwise(Problem(*irreps, paths, True))
-    assert split.pieces == ((slice(0, 2), slice(2, 4)), (slice(2, 4), slice(0, 2)))
+    problem = Problem(*irreps, paths, True)
+    assert channelwise(problem) == Channelwise(problem, None, None, None, None)
+    (out,) = emit_numpy(plan_tensor_product(problem))(np.ones((1, 2)), np.ones((1, 1)), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert out.tolist() == [[9.0, 12.0, 1.0, 2.0]]
 
 
 def test_a_product_channel_by_channel_stays_as_it_is() -> None:

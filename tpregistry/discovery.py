@@ -103,7 +103,7 @@ def is_allowed(name: str, allowed: tuple[str, ...]) -> bool:
 def _plugin(point: metadata.EntryPoint, count: int, allowed: tuple[str, ...]) -> Plugin:
     distribution = point.dist.name if point.dist else "?"
     version = point.dist.version if point.dist else "?"
-    if not is_allowed(point.name, allowed) and point.name not in _hosts(allowed):
+    if not is_allowed(point.name, allowed) and not (_is_ours(point) and point.name in _hosts(allowed)):
         trouble = Reason("TP150", f"{point.name} is not allowed by TP_PLUGINS", "add its name to TP_PLUGINS")
     elif count > 1:
         trouble = Reason("TP151", f"{count} distributions offer a backend named {point.name}", "uninstall all but one")

@@ -62,6 +62,13 @@ def adapter_for(*frameworks: str) -> Any:
     return found
 
 
+def convolved(module: Any) -> set[int]:
+    """Identities of the products in a torch module that model hosts' own classes convolve by, where those are patched."""
+    sites = [adapter(name) for name in accelerated() if name in sys.modules]
+    products = (one.product(child) for one in sites if hasattr(one, "product") for child in module.modules())
+    return {id(product) for product in products if product is not None}
+
+
 def host_for(problem: Problem, framework: str, device: str) -> Host:
     """What a problem that comes without a module or call is checked against: a host's code, or the definition of its operation.
 

@@ -61,19 +61,21 @@ class Adapter:
 
     def problems(self, module: Any) -> Iterator[tuple[Problem, Host]]:
         """Every problem in a module, each with the module's own code for it; those that cannot be read are left out."""
+        from tpregistry.hosts import convolved
         from tpregistry.torch.binding import Unreadable
         from tpregistry.torch.layers import TensorProductConv
         from tpregistry_e3nn.host import host_of, problem_of
 
+        in_sites = convolved(module)
         for child in module.modules():
-            convolves = isinstance(child, TensorProductConv)
-            if convolves or isinstance(child, _tensor_product()):
+            layer = isinstance(child, TensorProductConv)
+            if layer or isinstance(child, _tensor_product()):
+                product, convolves = child.tp if layer else child, layer or id(child) in in_sites
                 try:
-                    problem = problem_of(child.tp if convolves else child)
+                    problem = problem_of(product)
                 except Unreadable:
                     continue
-                form = problem.convolution(NODES) if convolves else problem
-                yield form, host_of(child.tp if convolves else child, convolves)
+                yield problem.convolution(NODES) if convolves else problem, host_of(product, convolves)
 
     def hook(self, module: Any) -> Any:
         """How a module of this host is accelerated. Raises TypeError for any other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -122,3 +123,39 @@ def test_names_of_adapters_and_databases_are_known() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         discovery.backends(Settings(plugins=("strangehost", "found", "e3nn", "!lost")))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("", set()), ("!sevenn", {"sevenn"}), ("e3nn,nequip", {"e3nn_jax", "sevenn"}), ("!e3nn,!nequip", {"e3nn", "nequip"})],
+)
+def test_hosts_that_are_accelerated(text: str, left: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TP_ADAPTERS", text)
+    process_settings.cache_clear()
+    every = {hosts.host_of(name) for name in hosts.adapters()}
+    assert every - {hosts.host_of(name) for name in hosts.accelerated()} == left
+    assert hosts.adapter_for("torch").framework == "torch", "layers of ours do without patches"
+
+
+def test_an_adapter_that_is_left_out_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TP_ADAPTERS", "!sevenn")
+    monkeypatch.delitem(sys.modules, "tpregistry_sevenn.adapter", raising=False)
+    hosts.adapter.cache_clear()
+    process_settings.cache_clear()
+    bootstrap.patch("sevenn.nn.convolution")
+    assert "tpregistry_sevenn.adapter" not in sys.modules
+
+
+def test_a_host_that_is_not_known_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TP_ADAPTERS", "!sevnn,e3nn")
+    process_settings.cache_clear()
+    with pytest.warns(UserWarning, match=r"TP_ADAPTERS=!sevnn,e3nn: there is no adapter for 'sevnn'; there are those for e3nn,"):
+        hosts.accelerated()
+
+
+def test_doctor_says_who_stays_stock(tp) -> None:
+    checks = tp("doctor", "--json", TP_ADAPTERS="!e3nn,mcae").json["checks"]
+    texts = [check["text"] for check in checks]
+    assert any(re.fullmatch(r"e3nn [\d.]+ stays stock: TP_ADAPTERS leaves it out", text) for text in texts)
+    assert any(text.startswith("TP_ADAPTERS: there is no adapter for 'mcae'") for text in texts)
+    assert any(text.split()[:3] == ["TP_ADAPTERS", "!e3nn,", "mcae"] for text in texts)

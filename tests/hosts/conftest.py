@@ -23,3 +23,8 @@ def calls() -> Counter[str]:
     for decision in tpregistry.decisions():
         counts[decision.backend] += decision.calls
     return counts
+
+
+def convolutions() -> int:
+    """Calls of fused convolutions in this test."""
+    return sum(d.calls for d in tpregistry.decisions() if d.problem.convolves and d.kernel)

@@ -13,11 +13,11 @@ CUTOFF = 4.5
 SPECIES = ["Na", "Cl"]
 
 
-def nequip(compile_mode: str = "eager") -> torch.nn.Module:
-    """Three layers to degree 2, in float32: NequIP keeps its data, and the default dtype, in float64."""
+def nequip(compile_mode: str = "eager", model_dtype: str = "float32") -> torch.nn.Module:
+    """Three layers to degree 2: NequIP keeps its data, and the default dtype, in float64."""
     return NequIPGNNModel(
         seed=0,
-        model_dtype="float32",
+        model_dtype=model_dtype,
         compile_mode=compile_mode,
         type_names=SPECIES,
         r_max=CUTOFF,

@@ -120,8 +120,19 @@ class _Split:
             self.out.append(self.problem.irreps_out[i_out])
         return self.kept[i_out]
 
+    def _in_order(self) -> None:
+        """Where nothing is mixed afterwards, pieces come as in out, whatever the order of the paths: none has to be moved then."""
+        if self.mixed or self.scalings:
+            return
+        order = sorted(self.kept)
+        places = {self.kept[i_out]: place for place, i_out in enumerate(order)}
+        self.paths = [replace(path, i_out=places[path.i_out]) for path in self.paths]
+        self.out = [self.problem.irreps_out[i_out] for i_out in order]
+        self.kept = {i_out: place for place, i_out in enumerate(order)}
+
     def result(self) -> Channelwise:
         """What stayed as it was is None."""
+        self._in_order()
         (irreps_in1, x), (irreps_in2, y) = self.x.all(), self.y.all()
         changes = {"irreps_in1": irreps_in1, "irreps_in2": irreps_in2, "irreps_out": Irreps(tuple(self.out))}
         inner = self.problem.at(**changes, paths=tuple(self.paths))

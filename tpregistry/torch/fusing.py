@@ -14,7 +14,7 @@ from tpregistry.hosts import adapter_for
 from tpregistry.problem import bucket
 from tpregistry.torch.binding import Hook
 from tpregistry.torch.graph import Graph, graph
-from tpregistry.torch.ground import Unreadable
+from tpregistry.torch.ground import Ground, Unreadable
 from tpregistry.torch.guard import left_to_host
 
 Tensor = torch.Tensor
@@ -75,9 +75,9 @@ class Convolving(Hook):
         self.of = of
         self.ground, self.describe, self.host, self.own = of.ground, of.describe, of.host, of.own
 
-    def _bind(self, *args: Any) -> Any:
+    def _bind(self, module: Any, ground: Ground, key: Any, x: Tensor, y: Tensor, w: Tensor) -> Any:
         try:
-            return super()._bind(*args)
+            return super()._bind(module, ground, key, x, y, w)
         except Unsupported:
             raise Unreadable("a convolution that the backend asked for does not do") from None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 Tensor = torch.Tensor
@@ -119,8 +120,20 @@ def _order(owner: Tensor, other: Tensor, nodes: int) -> Order:
     torch.cumsum(torch.bincount(owner, minlength=nodes), 0, out=first[1:])
     if bool((owner[1:] >= owner[:-1]).all()):
         return Order(first, torch.arange(len(owner), device=owner.device), other.contiguous())
-    edges = torch.argsort(owner, stable=True)
-    return Order(first, edges, other[edges])
+    edges = _sorted(owner, nodes) if owner.device.type == "cpu" else torch.argsort(owner, stable=True)
+    return Order(first, edges, other.index_select(0, edges))
+
+
+def _sorted(owner: Tensor, nodes: int) -> Tensor:
+    """As `argsort`, digit by digit of 16 bits, which NumPy sorts by counting: a tenth of the time of comparisons.
+
+    Graphs may be others at every call of a program, and then this is part of each.
+    """
+    keys = owner.numpy()
+    edges = np.argsort(keys.astype(np.uint16), kind="stable")
+    for shift in range(16, nodes.bit_length(), 16):
+        edges = edges[np.argsort((keys[edges] >> shift).astype(np.uint16), kind="stable")]
+    return torch.from_numpy(edges)
 
 
 def _check(senders: Tensor, receivers: Tensor, sending: int, nodes: int) -> None:

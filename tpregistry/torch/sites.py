@@ -40,6 +40,7 @@ class Site:
     def __init__(self) -> None:
         self._fusing = Fusing()
         self._ours: Method | None = None
+        self._stock: Any = None
         self._skipped: list[tuple[dict[str, Any], str, Any]] = []
 
     def product(self, module: Module) -> Module:
@@ -81,7 +82,7 @@ class Site:
         if digest(stock, *map(_found, self.functions)) not in self.digests:
             return f"{self.target} stays stock: its code is not that of a version which tpregistry knows"
         self._skipped = [_where(path) for path in self.functions]
-        self._ours = _guarded(stock, self._run)
+        self._stock, self._ours = stock, _guarded(stock, self._run)
         setattr(cls, method, self._ours)
         return None
 
@@ -89,7 +90,7 @@ class Site:
         """Give the class its method back; what others put over ours stays."""
         cls, method = self._place()
         if self._ours is not None and cls.__dict__.get(method) is self._ours:
-            setattr(cls, method, inspect.unwrap(self._ours))
+            setattr(cls, method, self._stock)
         self._ours = None
 
     def takes(self, module: Module) -> bool:

@@ -36,7 +36,7 @@ def framework_checks() -> list[Check]:
 def host_checks(settings: Settings) -> list[Check]:
     """Every host that an adapter waits for: is it installed, in a version that the adapter was tested with?"""
     points = entry_points(ADAPTERS, settings.plugins)
-    checks = [check for point in points for check in _checks_of_host(point.name, settings)]
+    checks = list(dict.fromkeys(check for point in points for check in _checks_of_host(point.name, settings)))
     checks += [Check("Hosts", "warn", f"TP_ADAPTERS: {word}") for word in mistaken(settings.adapters, [p.name for p in points])]
     if not any(installed_version(point.name.split(".")[0]) for point in points):
         names = ", ".join(sorted({point.name.split(".")[0] for point in points})) or "no adapter is installed"
