@@ -66,7 +66,7 @@ on-e3nn-jax: .venv/ready
 on-sevenn: .venv/ready
 	$(NEW) -m pytest $(CHOSEN) tests/hosts/test_sevenn.py
 on-mace: .venv-mace/ready
-	$(OLD) -m pytest $(CHOSEN) tests/hosts/test_mace.py
+	$(OLD) -m pytest $(CHOSEN) tests/hosts/test_mace.py tests/hosts/test_mace_contraction.py
 on-nequip: .venv/ready  # apart: torch_geometric, which sevenn imports, replaces torch.index_select by what TorchScript cannot read
 	$(NEW) -m pytest $(CHOSEN) tests/hosts/test_nequip.py
 

@@ -21,7 +21,7 @@ def parts_of(face: Face, problem: Problem) -> tuple[Problem, ...]:
         from tpregistry.many_body import links  # numpy, which commands that only list do without
 
         return tuple(part for link in links(problem) for part in parts_of(face, link))
-    return (problem.product,)
+    return (problem,) if problem.contracts else (problem.product,)
 
 
 def _called(kernel: Kernel) -> Kernel:

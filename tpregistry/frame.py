@@ -21,12 +21,15 @@ Array = NDArray[Any]
 class Operands:
     """Inputs of one evaluation in float64: x, y, w; g is the cotangent of out; a, b, c those of dx, dy, dw.
 
-    In a convolution those of x and out have a row per node, those of y and w one per edge of the ``graph``.
+    In a convolution those of x and out have a row per node, those of y and w one per edge of the ``graph``. Those that are
+    ``constant`` ask for no gradients; ``first``, where it is given, are the only ones whose first gradients are taken.
     """
 
     values: dict[str, Array]
     layout: Layout = Layout.DENSE
     graph: Edges | None = None
+    constant: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def host_for(problem: Problem, framework: str, device: str) -> Host:
 
     Raises TPError where no host is installed, Unsupported where it cannot do the problem.
     """
-    if problem.operation in OWN_OPERATIONS:
+    if problem.operation in OWN_OPERATIONS or problem.contracts:
         from tpregistry.definition import definition
 
         return definition(problem, device, framework)

@@ -57,6 +57,15 @@ class Irreps:
         """The place of each item within one sample."""
         return [slice(start, start + item.dim) for start, item in zip(self.offsets, self.items, strict=True)]
 
+    def by_channel(self) -> list[list[int]]:
+        """The places of each item where all irreps of a copy lie side by side, copy after copy; items have as many copies."""
+        widths = [2 * item.l + 1 for item in self]
+        starts = [sum(widths[:n]) for n in range(len(widths))]
+        return [
+            [copy * sum(widths) + start + i for copy in range(item.mul) for i in range(width)]
+            for start, width, item in zip(starts, widths, self, strict=True)
+        ]
+
     def __iter__(self) -> Iterator[MulIrrep]:
         return iter(self.items)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 from tpregistry import session
+from tpregistry.lazy import lazy
 
 
 class ModelHost:
@@ -20,7 +20,7 @@ class ModelHost:
     def __init__(self, *sites: str) -> None:
         self._names = sites
 
-    @cached_property
+    @lazy
     def sites(self) -> tuple[Any, ...]:
         """One of each."""
         return tuple(getattr(import_module(module), name)() for module, name in (path.split(":") for path in self._names))

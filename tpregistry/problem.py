@@ -61,7 +61,7 @@ ORDERS = (0, 1, 2)
 OWN_OPERATIONS = ("gaunt", "curl", "vector_signal", "matrix_product", "gaunt_many_body")
 """Products that no host has, with coefficients that nobody chooses: see `tpregistry.products` and `tpregistry.many_body`."""
 
-OPERATIONS = ("tensor_product", "tensor_product_conv", *OWN_OPERATIONS)
+OPERATIONS = ("tensor_product", "tensor_product_conv", "symmetric_contraction", *OWN_OPERATIONS)
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
@@ -80,6 +80,20 @@ class Path:
     has_weight: bool
     coefficient: float
     rounding: str = "exact"
+
+
+@dataclass(frozen=True)
+class Powers:
+    """What a `symmetric_contraction` has in place of paths of two irreps: how many paths lead from each power of x, the first
+    power's first, to each irrep of the output; and the digest of their coefficients, see `tpregistry.contraction`."""
+
+    paths: tuple[tuple[int, ...], ...]
+    digest: str
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Powers:
+        """Inverse of `dataclasses.asdict`, also where tuples have become lists."""
+        return cls(tuple(tuple(irrep) for irrep in data["paths"]), data["digest"])
 
 
 @dataclass(frozen=True)
@@ -104,6 +118,7 @@ class Problem:
     execution: str = "eager"
     deterministic: bool = False
     precision: str = "highest"
+    powers: Powers | None = None
 
     def __post_init__(self) -> None:
         _require(self.dtype in DTYPES, f"dtype {self.dtype!r}: use one of {', '.join(DTYPES)}")
@@ -111,6 +126,8 @@ class Problem:
         _require(self.derivatives in ORDERS, f"derivatives must be 0, 1 or 2, not {self.derivatives}")
         if self.operation == "gaunt_many_body":
             _check_powers(self)
+        if self.operation == "symmetric_contraction" or self.powers is not None:
+            _check_contraction(self)
         for number, path in enumerate(self.paths):
             _check_path(self, number, path)
 
@@ -133,6 +150,8 @@ class Problem:
     @lazy
     def weight_numel(self) -> int:
         """Length of the flat weight vector of one sample."""
+        if self.powers is not None:
+            return self.irreps_in2.dim * sum(map(sum, self.powers.paths)) * self.channels
         return sum(place.stop - place.start for place in self.weight_slices if place is not None)
 
     def degrees(self, path: Path) -> tuple[int, int, int]:
@@ -164,10 +183,20 @@ class Problem:
         """The largest power of x in a `gaunt_many_body`; 0 elsewhere."""
         return self.irreps_out.items.count(self.irreps_out[0]) if self.operation == "gaunt_many_body" else 0
 
+    @property
+    def contracts(self) -> bool:
+        """Whether it is a symmetric contraction: then x lies channel after channel, each with all its irreps."""
+        return self.powers is not None
+
+    @property
+    def channels(self) -> int:
+        """Copies of every irrep in a symmetric contraction."""
+        return self.irreps_in1[0].mul
+
     @lazy
     def is_scaling(self) -> bool:
         """Whether every path only multiplies by a scalar, copy by copy (gates, norms): no accelerator can win there."""
-        multiplies = self.convolves or self.correlation > 1
+        multiplies = self.convolves or self.contracts or self.correlation > 1
         return not multiplies and all(path.mode is Mode.UUU and 0 in self.degrees(path)[:2] for path in self.paths)
 
     def at(self, **changes: Any) -> Problem:
@@ -179,7 +208,8 @@ class Problem:
         data = {field.name: getattr(self, field.name) for field in fields(self)}
         data |= {name: str(data[name]) for name in ("irreps_in1", "irreps_in2", "irreps_out")}
         data["paths"] = [asdict(path) for path in self.paths]
-        return data
+        powers = data.pop("powers")
+        return data if powers is None else data | {"powers": asdict(powers)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Problem:
@@ -191,6 +221,8 @@ class Problem:
         given: dict[str, Any] = dict(data)
         for name in ("irreps_in1", "irreps_in2", "irreps_out"):
             given[name] = Irreps.parse(data[name])
+        if data.get("powers") is not None:
+            given["powers"] = Powers.from_json(data["powers"])
         given["paths"] = tuple(Path(**(path | {"mode": Mode(path["mode"])})) for path in data["paths"])
         return cls(**given)
 
@@ -205,6 +237,8 @@ class Problem:
         operands = [_short(rep) for rep in (self.irreps_in1, self.irreps_in2) if len(rep) or not self.correlation]
         irreps = f"{' x '.join(operands)} -> {_short(self.irreps_out)}"
         paths = f"correlation {self.correlation}" if self.correlation else f"{len(self.paths)} paths {modes}"
+        if self.powers is not None:
+            paths = f"correlation {max(map(len, self.powers.paths))}, {sum(map(sum, self.powers.paths))} paths"
         size = f"E~{self.batch} N~{self.nodes}" if self.convolves else f"B~{self.batch}"
         kind = {"tensor_product": "", "tensor_product_conv": "conv of "}.get(self.operation, f"{self.operation} of ")
         return f"{kind}{irreps} [{paths}] {self.dtype} d{self.derivatives} {size}"
@@ -226,6 +260,18 @@ def _check_powers(problem: Problem) -> None:
     fits = not problem.paths and not problem.irreps_in2.items and one.items * problem.correlation == problem.irreps_out.items
     _require(fits, f"gaunt_many_body has neither paths nor a y, and the same irreps for each power: {problem.irreps_out}")
     _require(natural(problem.irreps_in1)[0].mul == one[0].mul, f"as many copies out as in: {problem.irreps_in1} -> {one}")
+
+
+def _check_contraction(problem: Problem) -> None:
+    """All irreps in as many copies, one list of powers for each irrep out, elements for a y, and nothing else."""
+    items = (*problem.irreps_in1, *problem.irreps_out)
+    kind = problem.operation == "symmetric_contraction" and problem.powers is not None and not problem.paths
+    _require(kind, "a symmetric_contraction has powers and no paths, other operations have paths")
+    _require(bool(items) and len({item.mul for item in items}) == 1, f"as many copies of every irrep: {problem}")
+    powers = problem.powers.paths if problem.powers else ()
+    _require(len(powers) == len(problem.irreps_out) and all(powers), f"powers for each of {problem.irreps_out}: {powers}")
+    elements = problem.irreps_in2
+    _require(len(elements) == 1 and elements[0].l == 0 and elements[0].mul > 0, f"elements such as 10x0e: {elements}")
 
 
 def _check_path(problem: Problem, number: int, path: Path) -> None:

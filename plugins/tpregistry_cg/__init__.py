@@ -56,25 +56,47 @@ def _compile_seconds(problem: Problem) -> float:
     return round(0.1 + entries * (0.003 if problem.derivatives else 0.0006), 2)
 
 
+def _unread(problem: Problem) -> list[Reason]:
+    from tpregistry.contraction import is_known  # numpy, which commands that only list do without
+
+    hint = "load the model that they come from"
+    return [] if is_known(problem) else [Reason("TP130", f"nobody has read the coefficients of {problem} here", hint)]
+
+
+def _contraction_seconds(problem: Problem) -> float:
+    """Grows faster than the monomials; those of a problem grow with its paths, roughly."""
+    assert problem.powers is not None, "a symmetric contraction"
+    paths = sum((2 * item.l + 1) * sum(counts) for item, counts in zip(problem.irreps_out, problem.powers.paths, strict=True))
+    return round(0.1 + paths * (1 + paths / 1000) * (0.011 if problem.derivatives else 0.0003), 2)
+
+
 class CgLlvm:
     """Compiled for the problem and this CPU: y hoisted into matrices, channels as vector lanes, all gradients in one sweep."""
 
     face = replace(
         _face("cg-llvm", "compiled for the problem by LLVM, all gradients in one sweep (CPU)", "llvmlite"),
-        operations=("tensor_product", "tensor_product_conv"),
+        operations=("tensor_product", "tensor_product_conv", "symmetric_contraction"),
     )
 
     def supports(self, problem: Problem, device: str, framework: str = "torch") -> Verdict:
-        """float32 and float64 on a CPU; all modes."""
+        """float32 and float64 on a CPU; all modes; symmetric contractions in torch."""
         reasons = []
         if device != "cpu":
             reasons.append(Reason("TP120", f"cg-llvm runs on a CPU, not on {device}"))
         if problem.dtype not in ("float32", "float64"):
             reasons.append(Reason("TP121", f"cg-llvm computes in float32 and float64, not in {problem.dtype}"))
-        return Verdict(tuple(reasons), _compile_seconds(problem))
+        if problem.contracts and framework != "torch":
+            reasons.append(Reason("TP110", f"cg-llvm has symmetric contractions for torch, not for {framework}"))
+        if not problem.contracts:
+            return Verdict(tuple(reasons), _compile_seconds(problem))
+        return Verdict((*reasons, *_unread(problem)), _contraction_seconds(problem))
 
     def build(self, problem: Problem, device: str, framework: str = "torch") -> Kernel:
         """A kernel with derivatives of its own; it is compiled when it is called, or in JAX when it is lowered."""
+        if problem.contracts:
+            from tpregistry_cg.contraction.kernel import build
+
+            return build(problem)
         module = {"torch": "tpregistry_cg.llvm.product", "jax": "tpregistry_cg.llvm.xla"}[framework]
         return import_module(module).build(problem)
 

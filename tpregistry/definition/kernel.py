@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tpregistry.arrays import Array
 from tpregistry.backend import Kernel
 from tpregistry.chain import Chained
+from tpregistry.definition.contraction import ContractionKernel
 from tpregistry.many_body import links
 from tpregistry.plan import Term
 from tpregistry.portable import PortableKernel
@@ -15,6 +16,8 @@ from tpregistry.problem import Problem
 
 def build(problem: Problem, device: str, framework: str) -> Kernel:
     """Paths one by one; powers of a signal by products of two, one after another."""
+    if problem.contracts:
+        return ContractionKernel(problem, device, framework)
     if problem.correlation:
         return Chained(problem, [build(link, device, framework) for link in links(problem)], device, framework)
     return DefinitionKernel(problem.product, device, framework)

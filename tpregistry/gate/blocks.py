@@ -7,6 +7,8 @@ import numpy as np
 from tpregistry.frame import Array
 from tpregistry.problem import Problem
 
+Places = range | np.ndarray
+
 SMALLEST = 0.05
 """A block's scale is at least this fraction of its tensor's: blocks that cancel by chance are not held to nothing."""
 
@@ -15,11 +17,12 @@ class Blocks:
     """Where the blocks of each quantity lie: irreps of x, y and out, paths of w."""
 
     def __init__(self, problem: Problem) -> None:
-        weights = [place for place in problem.weight_slices if place is not None and place.start < place.stop]
         self._names = _names(problem)
-        operands = {"x": problem.irreps_in1.slices(), "y": problem.irreps_in2.slices(), "w": weights}
-        operands["g"] = operands["out"] = problem.irreps_out.slices()
-        self._places = {name: [place for place in places if place.start < place.stop] for name, places in operands.items()}
+        operands = {"x": _indices(problem.irreps_in1.slices()), "y": _indices(problem.irreps_in2.slices()), "w": _weights(problem)}
+        if problem.contracts:
+            operands["x"] = [np.array(places) for places in problem.irreps_in1.by_channel()]
+        operands["g"] = operands["out"] = _indices(problem.irreps_out.slices())
+        self._places = {name: [place for place in places if len(place)] for name, places in operands.items()}
 
     def name(self, quantity: str, number: int) -> str:
         """A block as its owner knows it: a path of w, an irrep of the others."""
@@ -27,7 +30,20 @@ class Blocks:
 
     def of(self, quantity: str, array: Array) -> list[Array]:
         """The blocks of one quantity (out, dx, ddw...)."""
-        return [array[..., place] for place in self._places[quantity.lstrip("d")]]
+        places = self._places[quantity.lstrip("d")]
+        return [array[..., place.start : place.stop] if isinstance(place, range) else array[..., place] for place in places]
+
+
+def _indices(places: list[slice]) -> list[Places]:
+    return [range(place.start, place.stop) for place in places]
+
+
+def _weights(problem: Problem) -> list[Places]:
+    """Of each path."""
+    if problem.powers is None:
+        return _indices([place for place in problem.weight_slices if place is not None])
+    numbers = np.arange(problem.weight_numel).reshape(problem.irreps_in2.dim, -1, problem.channels)
+    return [numbers[:, path].ravel() for path in range(numbers.shape[1])]
 
 
 def _names(problem: Problem) -> dict[str, list[str]]:
@@ -39,6 +55,9 @@ def _names(problem: Problem) -> dict[str, list[str]]:
     paths = [
         f"path {n}, {x} x {y} -> {out}" for n, (place, (x, y, out)) in places if place is not None and place.start < place.stop
     ]
+    if problem.powers is not None:
+        ends = zip(problem.irreps_out, problem.powers.paths, strict=True)
+        paths = [f"path {n}, power {power} -> {out}" for out, counts in ends for power, c in enumerate(counts, 1) for n in range(c)]
     return found | {"w": paths}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tpregistry.frame import Array, Operands
+from tpregistry.gate.elements import one_hot, with_elements
 from tpregistry.graph import Edges
 from tpregistry.layout import Layout
 from tpregistry.problem import Problem
@@ -54,6 +55,7 @@ def cases(problem: Problem, seed: int, bucket_tiles: int, batches: Sequence[int]
         *(Case(f"{count} samples", draw(problem, count, seed + count), order) for count in batches),
         *(Case(name, operands, order, like=name) for name, operands in own_scale.items()),
     ]
+    found += with_elements(problem, main, order)
     if bucket_tiles > 1:
         tiled = _tiled(problem, main, bucket_tiles)
         found.append(Case("bucket", tiled, problem.derivatives, bucket_tiles, repeats=True))
@@ -104,7 +106,9 @@ def draw(problem: Problem, batch: int, seed: int) -> Operands:
     for name, size in sizes.items():
         shared = name in ("w", "c") and problem.shared_weights
         values[name] = round_to(generator.standard_normal((size,) if shared else (rows[name], size)), problem.dtype)
-    return Operands(values, graph=edges)
+    if problem.contracts:
+        values["y"] = one_hot(problem, batch, generator)
+    return Operands(values, graph=edges, constant=("y",) if problem.contracts else ())
 
 
 def draw_edges(problem: Problem, count: int, generator: np.random.Generator) -> Edges:
@@ -133,7 +137,9 @@ def _turned(problem: Problem, main: Operands, inversion: bool) -> Operands:
     turned = {}
     for name, irreps in (("x", problem.irreps_in1), ("y", problem.irreps_in2)):
         matrix = irreps_matrix(irreps, turn_vector(inversion), inversion)
-        turned[name] = round_to(main.values[name] @ matrix.T, problem.dtype)
+        order = np.concatenate(irreps.by_channel()) if name == "x" and problem.contracts else slice(None)
+        turned[name] = np.zeros_like(main.values[name])
+        turned[name][:, order] = round_to(main.values[name][:, order] @ matrix.T, problem.dtype)
     return replace(main, values=main.values | turned)
 
 
@@ -145,4 +151,4 @@ def turn_vector(inversion: bool) -> Array:
 def _tiled(problem: Problem, main: Operands, tiles: int) -> Operands:
     shared = ("w", "c") if problem.shared_weights else ()
     values = {name: value if name in shared else np.tile(value, (tiles, 1)) for name, value in main.values.items()}
-    return Operands(values, graph=main.graph.tiled(tiles) if main.graph else None)
+    return replace(main, values=values, graph=main.graph.tiled(tiles) if main.graph else None)

@@ -115,20 +115,24 @@ class Text:
         zero = self.constant(-0.0)
         return self.let(f"call reassoc {self.real} @llvm.vector.reduce.fadd.{suffix}({self.real} {zero}, {kind} {vector})")
 
-    def loop(self, start: str, stop: str, step: int, body: Body, initial: Sequence[str] = (), kind: str = "") -> list[str]:
+    def loop(
+        self, start: str, stop: str, step: int, body: Body, initial: Sequence[str] = (), kind: str = "", some: bool = False
+    ) -> list[str]:
         """Run ``body(index, carried values)`` for start, start + step, ... < stop; returns the carried values at the end.
 
-        Bounds that are constants are known to give at least one turn; a single turn is written without a loop.
+        Bounds that are constants are known to give at least one turn, as are others where the caller knows of ``some``; a
+        single turn is written without a loop.
         """
-        known = start.isdigit() and stop.isdigit()
-        if known and int(start) + step >= int(stop):
+        constant = start.isdigit() and stop.isdigit()
+        known = constant or some
+        if constant and int(start) + step >= int(stop):
             return list(body(start, list(initial)))
         head, done, before = self._name("head")[1:], self._name("done")[1:], self.label
         if known:
             self.do(f"br label %{head}")
         else:
-            some = self.let(f"icmp slt i64 {start}, {stop}")
-            self.do(f"br i1 {some}, label %{head}, label %{done}")
+            begins = self.let(f"icmp slt i64 {start}, {stop}")
+            self.do(f"br i1 {begins}, label %{head}, label %{done}")
         self._enter(head)
         place, index, carried = len(self.lines), self._name("i"), [self._name("c") for _ in initial]
         results = list(body(index, carried))
@@ -141,6 +145,12 @@ class Text:
         self.lines[place:place] = phis
         self._enter(done)
         return results
+
+    def cut(self) -> None:
+        """End a basic block: compilers take a time that grows with the square of its length."""
+        label = self._name("next")[1:]
+        self.do(f"br label %{label}")
+        self._enter(label)
 
     def _enter(self, label: str) -> None:
         self.lines.append(f"{label}:")

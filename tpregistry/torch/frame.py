@@ -25,7 +25,7 @@ from tpregistry.torch.laid import laid
 T = TypeVar("T")
 Tensor = torch.Tensor
 NAMES = ("x", "y", "w")
-COTANGENTS = ("a", "b", "c")
+COTANGENTS = {"x": "a", "y": "b", "w": "c"}
 
 
 class TorchFrame:
@@ -67,7 +67,7 @@ class TorchFrame:
         before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         function = _function(kernel, operands, device)
         with torch.set_grad_enabled(order > 0):
-            values = _evaluate(function, tensors, order)
+            values = _evaluate(function, tensors, order, operands)
         faults = _reuse_faults(function, tensors, values["out"])
         faults += [f"changes its input {name}" for name in tensors if not torch.equal(tensors[name].detach(), before[name])]
         faults += _output_faults(values["out"], tensors)
@@ -128,26 +128,34 @@ def _forward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dic
 
 def _backward(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> list[Tensor]:
     out = function(*inputs)
-    return [out, *gradients([out], inputs, [tensors["g"]], create_graph=False)]
+    return [out, *gradients([out], _asking(inputs), [tensors["g"]], create_graph=False)]
 
 
 def _force(function: Callable[..., Tensor], inputs: list[Tensor], tensors: dict[str, Tensor]) -> list[Tensor]:
     out = function(*inputs)
-    name, cotangent = ("y", "b") if tensors["y"].numel() else ("x", "a")
+    name, cotangent = ("y", "b") if tensors["y"].numel() and tensors["y"].requires_grad else ("x", "a")
     force = gradients([out], [tensors[name]], [tensors["g"]])
-    return [out, *force, *gradients([out, *force], inputs, [tensors["g"], tensors[cotangent]], create_graph=False)]
+    asked, cotangents = _asking(inputs), [tensors["g"], tensors[cotangent]]
+    return [out, *force, *gradients([out, *force], asked, cotangents, create_graph=False)]
 
 
-def _evaluate(function: Callable[..., Tensor], tensors: dict[str, Tensor], order: int) -> dict[str, Tensor]:
+def _asking(inputs: list[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in inputs if tensor.requires_grad]
+
+
+def _evaluate(function: Callable[..., Tensor], tensors: dict[str, Tensor], order: int, operands: Operands) -> dict[str, Tensor]:
     inputs = [tensors[name] for name in NAMES]
     values = {"out": function(*inputs)}
     if order == 0 or not isinstance(values["out"], Tensor) or values["out"].shape != tensors["g"].shape:
         return values
-    first = gradients([values["out"]], inputs, [tensors["g"]])
-    values |= dict(zip(("dx", "dy", "dw"), first, strict=True))
+    asking = [name for name in NAMES if name not in operands.constant]
+    names = operands.first or asking
+    first = gradients([values["out"]], [tensors[name] for name in names], [tensors["g"]])
+    values |= {f"d{name}": gradient for name, gradient in zip(names, first, strict=True)}
     if order > 1:
-        second = gradients(first, [*inputs, tensors["g"]], [tensors[name] for name in COTANGENTS], create_graph=False)
-        values |= dict(zip(("ddx", "ddy", "ddw", "ddg"), second, strict=True))
+        cotangents = [tensors[COTANGENTS[name]] for name in names]
+        second = gradients(first, [tensors[name] for name in (*asking, "g")], cotangents, create_graph=False)
+        values |= {f"dd{name}": gradient for name, gradient in zip((*asking, "g"), second, strict=True)}
     return values
 
 
@@ -162,7 +170,10 @@ def gradients(outputs: list[Tensor], inputs: list[Tensor], cotangents: list[Tens
 
 
 def _tensors(operands: Operands, dtype: str, device: str, requires_grad: bool) -> dict[str, Tensor]:
-    return {name: _tensor(value, dtype, device, operands.layout, requires_grad) for name, value in operands.values.items()}
+    return {
+        name: _tensor(value, dtype, device, operands.layout, requires_grad and name not in operands.constant)
+        for name, value in operands.values.items()
+    }
 
 
 def _tensor(value: Array, dtype: str, device: str, layout: Layout, requires_grad: bool) -> Tensor:

@@ -72,19 +72,19 @@ class Generated(Ground):
 
     def __init__(self, module: Any, name: str) -> None:
         main = getattr(module, name)
-        reason = _more_than_code(main)
+        reason = more_than_code(main)
         if reason:
             raise Unreadable(reason)
         self._name, self._main, self._forward = name, main, _forward_of(main)
         buffers = dict(main._buffers.items())
         self._names = list(buffers) if isinstance(main, torch.jit.ScriptModule) else None
         self._tensors = list(buffers.values())
-        self.dtype, self.device = _common(self._tensors)
+        self.dtype, self.device = common(self._tensors)
         self._counted = not any(tensor.is_inference() for tensor in self._tensors)
         self._versions = list(map(_version, self._tensors)) if self._counted else None
         code = main._c._type() if self._names is not None else type(main).forward.__code__
         self.kept = Kept(code)
-        self.state = id(code) if self._names is not None else code, self.dtype, self.device, _numbers(self._tensors)
+        self.state = id(code) if self._names is not None else code, self.dtype, self.device, numbers(self._tensors)
 
     def holds(self, module: Any) -> bool:
         """See `Ground.holds`. Buffers made in inference mode have no counters: their numbers are compared."""
@@ -117,12 +117,12 @@ class Generated(Ground):
 
     def _numbers_hold(self) -> bool:
         try:
-            return self.state[-1] == _numbers(self._tensors)
+            return self.state[-1] == numbers(self._tensors)
         except Unreadable:
             return False
 
 
-def _more_than_code(main: Any) -> str:
+def more_than_code(main: Any) -> str:
     """Why a call of this would not just run code that a host generated, or nothing."""
     graph = isinstance(main, torch.fx.GraphModule) and type(main).__bases__ == (torch.fx.GraphModule,)
     if not (graph or type(main) is RecursiveScriptModule):
@@ -143,7 +143,7 @@ def _forward_of(main: Any) -> Any:
     return main.__dict__.get("forward") or type(main).forward
 
 
-def _common(tensors: list[Tensor]) -> tuple[torch.dtype | None, torch.device | None]:
+def common(tensors: list[Tensor]) -> tuple[torch.dtype | None, torch.device | None]:
     """Dtype of all buffers of real numbers, there may be indices too, and device of all; None where there are none."""
     if any(type(tensor) is not Tensor or tensor.is_meta for tensor in tensors):
         raise Unreadable("buffers that are no plain tensors")
@@ -156,7 +156,7 @@ def _common(tensors: list[Tensor]) -> tuple[torch.dtype | None, torch.device | N
     return (dtypes.pop() if dtypes else None), (devices.pop() if devices else None)
 
 
-def _numbers(tensors: list[Tensor]) -> Any:
+def numbers(tensors: list[Tensor]) -> Any:
     """Shapes, dtypes and bytes. On a GPU that waits for the device, which the capture of a graph forbids."""
     if tensors and tensors[0].is_cuda and torch.cuda.is_current_stream_capturing():
         raise Unreadable("buffers to look at while a CUDA graph is captured")

@@ -51,6 +51,15 @@ class Site:
         """Why the host's own code has to run for this module, beside what holds for every site; or None."""
         return None
 
+    def more(self, module: Module) -> str | None:
+        """Why what is skipped would do more than compute, or None."""
+        return self._fusing.skips_more(self.product(module))
+
+    def stock(self, module: Module, *args: Any, **kwargs: Any) -> Any:
+        """The host's own method."""
+        assert self._ours is not None, "patched"
+        return inspect.unwrap(self._ours)(module, *args, **kwargs)
+
     def forward(self, module: Module, *args: Any, **kwargs: Any) -> Any:
         """The host's method, line for line, but for what goes to `convolve`."""
         raise NotImplementedError
@@ -108,7 +117,7 @@ class Site:
         for names, name, function in self._skipped:
             if names.get(name) is not function:
                 return f"another {name}"
-        return self.left(module) or self._fusing.skips_more(self.product(module))
+        return self.left(module) or self.more(module)
 
 
 def digest(*functions: Any) -> str:
