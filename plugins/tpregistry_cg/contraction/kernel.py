@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from tpregistry.contraction import table_of
 from tpregistry.definition.contraction import ContractionKernel
 from tpregistry.lazy import lazy
 from tpregistry.native import Machine, Written, compiler, pool
+from tpregistry.plan import Operand
 from tpregistry.problem import Problem
 from tpregistry.store import open_code
 from tpregistry.torch.by_autograd import gradient_of
+from tpregistry.torch.extents import require_extents
 from tpregistry.torch.memory import scratch
 from tpregistry_cg.contraction.sweep import Form, Sweep
 
@@ -33,6 +36,10 @@ class Compiled:
         lanes = compiler.vector_bytes() // self.dtype.itemsize
         self._machine = Machine(_REAL[self.dtype], lanes)
         self._made: dict[Form, tuple[Written, compiler.Functions]] = {}
+        dim, elements, out = problem.irreps_in1.dim, problem.irreps_in2.dim, problem.irreps_out.dim
+        whole = Operand("w", problem.weight_numel, batched=False)
+        self._operands = Operand("x", dim), Operand("y", elements), whole, Operand("g", out)
+        self._operands += Operand("a", dim), Operand("b", elements), replace(whole, name="c")
         self._sweep = Sweep(problem, self.table, Form(0), self._machine)
 
     @property
@@ -55,6 +62,11 @@ class Compiled:
     def own(self) -> Callable[..., Tensor]:
         """The same by functions of torch."""
         return ContractionKernel(self.problem, "cpu", "torch")
+
+    def require(self, x: Tensor, y: Tensor, w: Tensor, *others: Tensor | None) -> None:
+        """Raise ValueError where an operand, or a cotangent of out or of x, y and w, is not what will be read."""
+        given = [(t, operand) for t, operand in zip((x, y, w, *others), self._operands, strict=False) if t is not None]
+        require_extents([t for t, _ in given], [operand for _, operand in given], self.dtype, torch.device("cpu"))
 
     def run(self, form: Form, entries: Entries, **memory: Tensor) -> None:
         """Fill the outputs of a form. Rows of x, g and a may lie anywhere, all else is contiguous."""
@@ -99,6 +111,7 @@ class Forward:
 
     def __call__(self, x: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """x (nodes, channels * components), y (nodes, elements), w (weight_numel,) -> out (nodes, dim_out)."""
+        self.compiled.require(x, y, w)
         out = x.new_zeros((len(x), self.compiled.problem.irreps_out.dim))
         self.compiled.run(Form(0), Entries(y, every=False), x=_rows(x), w=_whole(w), out=out)
         return out
@@ -128,6 +141,7 @@ class Backward:
 
     def __call__(self, x: Tensor, y: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, ...]:
         """Operands and the cotangent of out -> gradients."""
+        self.compiled.require(x, y, w, g)
         form, entries = Form(1, self.wanted[2]), Entries(y, self.wanted[1])
         dx, dw = x.new_zeros(x.shape), w.new_zeros(w.shape)
         dy = x.new_zeros((self.compiled.units, len(entries.rows)))
@@ -155,6 +169,7 @@ class Twice:
     def __call__(self, x: Tensor, y: Tensor, w: Tensor, g: Tensor, *cotangents: Tensor) -> tuple[Tensor, ...]:
         """Operands, the cotangent of out, and cotangents of the first gradients -> gradients of all of them."""
         a, b, c = self._directions(cotangents)
+        self.compiled.require(x, y, w, g, a, b, c)
         form = Form(2, b is not None or c is not None)
         entries = Entries(y, self.wanted[1] or b is not None)
         ddx, ddw, ddg = x.new_zeros(x.shape), w.new_zeros(w.shape), g.new_zeros(g.shape)
