@@ -7,6 +7,8 @@ from torch.utils.checkpoint import checkpoint
 
 import tpregistry
 from tests.e3nn_host.conftest import inputs
+from tpregistry import session
+from tpregistry.settings import override
 
 
 @pytest.fixture
@@ -72,3 +74,69 @@ def test_gradients_accumulate(module, backend) -> None:
             module(x[6 * part : 6 * part + 6], y[6 * part : 6 * part + 6]).square().sum().backward()
     torch.testing.assert_close(module.weight.grad, expected)
     assert backend == "auto" or calls(backend) == 4
+
+
+def decided(monkeypatch, first: str, second: str) -> None:
+    """Have orders 1 and 2 decided so."""
+    resolve = session.resolve
+
+    def by_order(problem, host, framework, device, settings, batch):
+        with tpregistry.use({1: first, 2: second}[problem.derivatives]):
+            return resolve(problem, host, framework, device, override.get(), batch)
+
+    monkeypatch.setattr(session, "resolve", by_order)
+
+
+BY_ORDER = [("cg-llvm", "cg-hoist"), ("cg-hoist", "cg-llvm"), ("e3nn", "cg-llvm"), ("cg-llvm", "e3nn"), ("cg-hoist", "e3nn")]
+
+
+@pytest.mark.parametrize(("first", "second"), BY_ORDER)
+def test_checkpointed_forces_where_orders_are_decided_differently(module, monkeypatch, first, second) -> None:
+    """The order rises in the first backward, after which the checkpoint is recomputed once more."""
+    decided(monkeypatch, first, second)
+    x, y = operands(module, 20)
+
+    def forces() -> tuple[torch.Tensor, ...]:
+        out = checkpoint(lambda a, b: module(module(a, b)[:, :20], b).sin() + module(a, b), x, y, use_reentrant=False)
+        (force,) = torch.autograd.grad(out.sin().sum(), y, create_graph=True)
+        return torch.autograd.grad(force.square().sum(), (x, y, module.weight))
+
+    with tpregistry.use("off"):
+        expected = forces()
+    for _ in range(2):
+        torch.testing.assert_close(forces(), expected)
+    assert calls(first), "in the first step, and in all its recomputations"
+    assert calls(second), "in the second"
+
+
+@pytest.mark.parametrize(("left", "right"), [("cg-llvm", "off"), ("off", "cg-llvm"), ("cg-hoist", "cg-llvm")])
+def test_checkpointed_in_other_settings_than_its_backward(module, left, right) -> None:
+    x, y = operands(module, 20)
+    with tpregistry.use("off"):
+        expected = torch.autograd.grad(module(x, y).sin().sum(), (x, y, module.weight))
+    with tpregistry.use(left):
+        out = checkpoint(lambda a, b: module(a, b).sin(), x, y, use_reentrant=False)
+    with tpregistry.use(right):
+        found = torch.autograd.grad(out.sum(), (x, y, module.weight))
+    torch.testing.assert_close(found, expected)
+
+
+def test_nested_checkpoints_where_orders_are_decided_differently(module, monkeypatch) -> None:
+    decided(monkeypatch, "cg-llvm", "cg-hoist")
+    x, y = operands(module, 20)
+
+    def inner(a, b):
+        return module(a, b).sin()
+
+    def outer(a, b):
+        return checkpoint(inner, a, b, use_reentrant=False).cos() * module(a, b)
+
+    def forces() -> tuple[torch.Tensor, ...]:
+        out = checkpoint(outer, x, y, use_reentrant=False)
+        (force,) = torch.autograd.grad(out.sum(), y, create_graph=True)
+        return torch.autograd.grad(force.square().sum(), (x, y, module.weight))
+
+    with tpregistry.use("off"):
+        expected = forces()
+    for _ in range(2):
+        torch.testing.assert_close(forces(), expected)
