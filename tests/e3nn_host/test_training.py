@@ -1,5 +1,7 @@
 """Ways of training around a patched module: checkpointing and accumulated gradients give the gradients of stock."""
 
+from functools import partial
+
 import pytest
 import torch
 from e3nn import o3
@@ -9,6 +11,8 @@ import tpregistry
 from tests.e3nn_host.conftest import inputs
 from tpregistry import session
 from tpregistry.settings import override
+
+recomputed = partial(checkpoint, use_reentrant=False)
 
 
 @pytest.fixture
@@ -76,6 +80,12 @@ def test_gradients_accumulate(module, backend) -> None:
     assert backend == "auto" or calls(backend) == 4
 
 
+def without_torchscript(module, *names: str) -> None:
+    """Checkpoints of e3nn 0.4.4's own TorchScript fail with or without us: it saves other tensors once it is optimised."""
+    if {"e3nn", "off"} & {*names} and isinstance(module._compiled_main_left_right, torch.jit.ScriptModule):
+        pytest.skip("stock raises CheckpointError")
+
+
 def decided(monkeypatch, first: str, second: str) -> None:
     """Have orders 1 and 2 decided so."""
     resolve = session.resolve
@@ -93,16 +103,17 @@ BY_ORDER = [("cg-llvm", "cg-hoist"), ("cg-hoist", "cg-llvm"), ("e3nn", "cg-llvm"
 @pytest.mark.parametrize(("first", "second"), BY_ORDER)
 def test_checkpointed_forces_where_orders_are_decided_differently(module, monkeypatch, first, second) -> None:
     """The order rises in the first backward, after which the checkpoint is recomputed once more."""
+    without_torchscript(module, first, second)
     decided(monkeypatch, first, second)
     x, y = operands(module, 20)
 
-    def forces() -> tuple[torch.Tensor, ...]:
-        out = checkpoint(lambda a, b: module(module(a, b)[:, :20], b).sin() + module(a, b), x, y, use_reentrant=False)
+    def forces(run=recomputed) -> tuple[torch.Tensor, ...]:
+        out = run(lambda a, b: module(module(a, b)[:, :20], b).sin() + module(a, b), x, y)
         (force,) = torch.autograd.grad(out.sin().sum(), y, create_graph=True)
         return torch.autograd.grad(force.square().sum(), (x, y, module.weight))
 
     with tpregistry.use("off"):
-        expected = forces()
+        expected = forces(lambda function, *given: function(*given))
     for _ in range(2):
         torch.testing.assert_close(forces(), expected)
     assert calls(first), "in the first step, and in all its recomputations"
@@ -111,6 +122,7 @@ def test_checkpointed_forces_where_orders_are_decided_differently(module, monkey
 
 @pytest.mark.parametrize(("left", "right"), [("cg-llvm", "off"), ("off", "cg-llvm"), ("cg-hoist", "cg-llvm")])
 def test_checkpointed_in_other_settings_than_its_backward(module, left, right) -> None:
+    without_torchscript(module, left, right)
     x, y = operands(module, 20)
     with tpregistry.use("off"):
         expected = torch.autograd.grad(module(x, y).sin().sum(), (x, y, module.weight))
@@ -128,15 +140,12 @@ def test_nested_checkpoints_where_orders_are_decided_differently(module, monkeyp
     def inner(a, b):
         return module(a, b).sin()
 
-    def outer(a, b):
-        return checkpoint(inner, a, b, use_reentrant=False).cos() * module(a, b)
-
-    def forces() -> tuple[torch.Tensor, ...]:
-        out = checkpoint(outer, x, y, use_reentrant=False)
+    def forces(run=recomputed) -> tuple[torch.Tensor, ...]:
+        out = run(lambda a, b: run(inner, a, b).cos() * module(a, b), x, y)
         (force,) = torch.autograd.grad(out.sum(), y, create_graph=True)
         return torch.autograd.grad(force.square().sum(), (x, y, module.weight))
 
     with tpregistry.use("off"):
-        expected = forces()
+        expected = forces(lambda function, *given: function(*given))
     for _ in range(2):
         torch.testing.assert_close(forces(), expected)
