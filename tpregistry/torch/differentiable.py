@@ -82,6 +82,7 @@ class _Gradients:
     def __init__(self, kernel: Kernel, vjp: Callable[[], Kernel], own: Function | None, lost: Lost | None) -> None:
         self._kernel, self._own, self._lost, self._whole = kernel, own, lost, cache(vjp)
         self._functions: dict[tuple[Flags, Flags] | None, Function] = {}
+        self._ways = cache(self._reached)
 
     def __call__(
         self,
@@ -120,6 +121,9 @@ class _Gradients:
     ) -> tuple[Tensor | None, ...]:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if hasattr(self._whole(), "part"):
+            wanted = self._ways(given, wanted)
+            if not any(wanted):
+                return (None,) * len(wanted)
             function = self._part((True,) * len(operands) + given, wanted)
             found = iter(function(*operands, *(c for c in cotangents if c is not None), **static))
             return tuple(next(found) if want else None for want in wanted)
@@ -128,6 +132,15 @@ class _Gradients:
         flags = every + (True,) * len(filled), every
         function = self._function(None, lambda: Fitting(self._kernel, self._whole(), len(operands)), flags)
         return _last(function(*operands, *filled, **static), (*operands, *filled))
+
+    def _reached(self, given: Flags, wanted: Flags) -> Flags:
+        """Those wanted that anything leads to. For others, as the second gradient by an operand that all is linear in, autograd of
+        the host's code has None, which is not zeros."""
+        plan = getattr(self._whole(), "plan", None)
+        if plan is None:
+            return wanted
+        targets = {term.target.operand for term in plan.part((True,) * len(wanted) + given, wanted).terms}
+        return tuple(want and operand.name in targets for want, operand in zip(wanted, plan.outputs, strict=True))
 
     def _part(self, given: Flags, wanted: Flags) -> Function:
         return self._function((given, wanted), lambda: self._whole().part(given, wanted), (given, wanted))  # type: ignore[attr-defined]
