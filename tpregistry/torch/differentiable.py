@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,9 @@ Lost = Callable[[Callable[[], Any], BaseException], Any]
 
 END = "this backend has no derivatives of a higher order: its last kernel has no `vjp` and is not made of torch's functions"
 
+_lost_around: ContextVar[Lost | None] = ContextVar("tpregistry_lost", default=None)
+"""What is called where a `vjp` raises that belongs to a part of a larger kernel."""
+
 SMALL = 4
 """An operand is small that has at most such a part of the largest one's numbers: its copy costs nothing to speak of."""
 
@@ -36,7 +40,7 @@ def differentiable(kernel: Kernel, own: Function | None = None, lost: Lost | Non
     """
     vjp = getattr(kernel, "vjp", None)
     if vjp is None:
-        return kernel
+        return kernel if lost is None else _within(kernel, lost)
     gradients = _Gradients(kernel, vjp, own, lost)
     multilinear = getattr(getattr(kernel, "plan", None), "multilinear", False)
 
@@ -46,17 +50,30 @@ def differentiable(kernel: Kernel, own: Function | None = None, lost: Lost | Non
             ctx.set_materialize_grads(False)
             _save(ctx, operands, multilinear)
             results = kernel(*operands, **static)
-            ctx.static = static
+            ctx.static, ctx.lost = static, lost or _lost_around.get()
             ctx.shapes = [result.shape for result in (results if isinstance(results, tuple) else (results,))]
             return results
 
         @staticmethod
         @undisturbed
         def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
-            return None, *gradients(_saved(ctx), cotangents, ctx.shapes, _wanted(ctx), ctx.static)
+            return None, *gradients(_saved(ctx), cotangents, ctx.shapes, _wanted(ctx), ctx.static, ctx.lost)
 
     apply = Product.apply
     return _gated(lambda *operands, **static: apply(static, *operands), own)
+
+
+def _within(kernel: Kernel, lost: Lost) -> Function:
+    """A kernel made of differentiable functions, which know in their backwards what to do where a `vjp` of theirs raises."""
+
+    def function(*operands: Tensor, **static: Any) -> Any:
+        around = _lost_around.set(lost)
+        try:
+            return kernel(*operands, **static)
+        finally:
+            _lost_around.reset(around)
+
+    return function
 
 
 def _gated(function: Function, own: Function | None) -> Function:
@@ -91,6 +108,7 @@ class _Gradients:
         shapes: Any,
         wanted: Flags,
         static: dict[str, Any],
+        lost: Lost | None,
     ) -> Any:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if not any(given) or not any(wanted):
@@ -99,12 +117,15 @@ class _Gradients:
         if rule is not None and not (rule == AUTOCAST and self._own is None):
             session.made.left_to_host[f"{rule}, in a backward"] += 1
             return self._by_autograd(rule, operands, cotangents, wanted, static)
+        around = _lost_around.set(lost)
         try:
             return self._by_kernel(operands, cotangents, shapes, wanted, static)
         except (Exception, SystemExit) as error:
-            if self._lost is None:
+            if lost is None:
                 raise
-            return self._lost(lambda: self._by_autograd("use", operands, cotangents, wanted, static), error)
+            return lost(lambda: self._by_autograd("use", operands, cotangents, wanted, static), error)
+        finally:
+            _lost_around.reset(around)
 
     def _by_autograd(self, where: str, operands: Any, cotangents: Any, wanted: Flags, static: dict[str, Any]) -> Any:
         if self._own is None:
@@ -150,7 +171,7 @@ class _Gradients:
             own = gradient_of(self._own, *flags) if self._own is not None else None
             kernel = make()
             function = differentiable(kernel, own, self._lost)
-            self._functions[key] = _gated(kernel, own) if function is kernel else function
+            self._functions[key] = _gated(function, own) if getattr(kernel, "vjp", None) is None else function
         return self._functions[key]
 
 
