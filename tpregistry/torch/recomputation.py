@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-hooks_in_force: Any = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", lambda ignore_is_tracing: None)
+_autograd: Any = torch._C._autograd  # pyright: ignore[reportAttributeAccessIssue]
+hooks_in_force: Any = getattr(_autograd, "_top_saved_tensors_default_hooks", lambda ignore_is_tracing: None)
 """Called in the path of each call."""
 
 MODULE, FRAME, SLOT = "torch.utils.checkpoint", "_CheckpointFrame", "_tpregistry"
