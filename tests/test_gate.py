@@ -3,16 +3,23 @@
 `make test-all` draws 60 problems per fault and 1,000 for honest kernels, from all of the zoo; other runs draw fewer, small ones.
 """
 
+import random
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
 from tests.tiers import draws, tier
+from tpregistry import isolation
 from tpregistry.frame import frame
 from tpregistry.gate import Yardstick, verify
+from tpregistry.plan import plan_tensor_product
 from tpregistry.problem import Problem
 from tpregistry.store.evidence import required
-from tpregistry.testing import FAULTS, READING, Loopback, applies, faulty_kernel, random_problem, zoo
+from tpregistry.testing import FAULTS, READING, Loopback, PlanKernel, applies, faulty_kernel, random_problem, zoo
+from tpregistry.testing.faults.faulty import Faulty
+from tpregistry.torch.differentiable import differentiable
 from tpregistry_cg import CgDense, CgHoist, CgLlvm
 from tpregistry_e3nn.adapter import Adapter
 
@@ -136,3 +143,45 @@ def test_kernels_are_used_as_programs_use_them(kind, words: str) -> None:
     problem = zoo("float32")["mode uvu, per-sample weights"]
     evidence = verify(kind(CgHoist().build(problem, "cpu")), yardstick(problem))
     assert any(words in failure for failure in evidence.failures), evidence.failures
+
+
+CHANGES = {
+    "torch's default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "torch's threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "filters of warnings": lambda: warnings.simplefilter("ignore"),
+    "torch's random generator": lambda: torch.rand(1),
+    "NumPy's random generator": lambda: np.random.rand(),
+    "Python's random generator": random.random,
+    "gradient mode": lambda: torch.set_grad_enabled(False),
+}
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_a_call_changes_of_the_program_is_a_fault(what: str, level: int, monkeypatch) -> None:
+    """And is put back."""
+    monkeypatch.setattr(isolation, "_alone", lambda: True)  # other tests leave threads behind
+
+    def change(operands, results):
+        CHANGES[what]()
+        return results
+
+    problem = zoo("float32")["one triple by two paths"].at(batch=64)
+    honest = PlanKernel(plan_tensor_product(problem))
+    kernel = Bare(honest, change) if what == "gradient mode" else Faulty(honest, level, change)
+    before = torch.get_default_dtype(), torch.get_num_threads(), list(warnings.filters), torch.is_grad_enabled()
+    evidence = verify(kernel, yardstick(problem))
+    assert f"changes {what} of the program" in " ".join(evidence.faults)
+    assert before == (torch.get_default_dtype(), torch.get_num_threads(), list(warnings.filters), torch.is_grad_enabled())
+
+
+class Bare:
+    """A kernel made of differentiable functions: autograd puts nothing back around it."""
+
+    engine = "torch"
+
+    def __init__(self, honest, change) -> None:
+        self._product, self._change = differentiable(honest), change
+
+    def __call__(self, x, y, w):
+        return self._change((x, y, w), self._product(x, y, w))

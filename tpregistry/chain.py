@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from tpregistry.arrays import Array, arrays_of
@@ -21,7 +21,7 @@ class Chained:
     def __init__(self, problem: Problem, kernels: Sequence[Kernel], device: str, framework: str) -> None:
         differentiable = import_module(f"tpregistry.{framework}.differentiable").differentiable
         self._arrays = arrays_of(framework, problem.dtype, device)
-        self._products = [differentiable(kernel) for kernel in kernels]
+        self._products = [differentiable(k, _own(link, device, framework)) for k, link in zip(kernels, links(problem), strict=True)]
         self.engine = "chain of " + (", ".join(dict.fromkeys(kernel.engine for kernel in kernels)) or "no products")
         have = [problem.irreps_in1, *(link.irreps_out for link in links(problem))]
         have += [Irreps(())] * (problem.correlation - len(have))
@@ -39,6 +39,17 @@ class Chained:
 
     def _read(self, power: Array, place: Place) -> Array:
         return power[:, place] if isinstance(place, slice) else self._arrays.zeros(power, place)
+
+
+def _own(link: Problem, device: str, framework: str) -> Callable[..., Array]:
+    """The definition of a product, made when it is called, which in most programs is never: where a kernel's derivative raises."""
+
+    def own(*operands: Array) -> Array:
+        from tpregistry.hosts import host_for
+
+        return host_for(link, framework, device).kernel(*operands)
+
+    return own
 
 
 def _places(power: Irreps, out: Irreps) -> list[Place]:

@@ -17,8 +17,8 @@ from tpregistry.forking import rest, steps, undone_in_child
 from tpregistry.settings import override
 
 T = TypeVar("T")
-Knob = tuple[Callable[[], Any], Callable[[Any], Any]]
-"""How a value of the process is read, and how it is put back."""
+Knob = tuple[str, Callable[[], Any], Callable[[Any], Any]]
+"""What a value of the process is, how it is read, and how it is put back."""
 
 _caller: ContextVar[threading.Thread | None] = ContextVar("tpregistry_caller", default=None)
 """The thread that waits for isolated work, as this work sees it."""
@@ -88,21 +88,23 @@ def _unwarned() -> Iterator[None]:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def kept() -> Iterator[list[str]]:
     """What the program has set as it was before a plugin's code: torch's default dtype, threads and gradient mode, the filters of
-    warnings; and random generators where nobody else is there.
+    warnings; and random generators where nobody else is there. What had changed is in the list afterwards.
 
     Whose draws changed a generator cannot be told: put back beside other threads, it would give them the same numbers twice.
     """
     torch = sys.modules.get("torch")
     knobs = [_filters(), *(_defaults(torch) if torch else ()), *(_generators(torch) if _alone() else ())]
-    before = [(read, put, read()) for read, put in knobs]
+    before = [(name, read, put, read()) for name, read, put in knobs]
+    changed: list[str] = []
     try:
-        yield
+        yield changed
     finally:
-        for read, put, value in before:
+        for name, read, put, value in before:
             if _differ(read(), value):
                 put(value)
+                changed.append(name)
 
 
 def _differ(one: Any, other: Any) -> bool:
@@ -121,9 +123,9 @@ def _alone() -> bool:
 
 def _defaults(torch: Any) -> list[Knob]:
     return [
-        (torch.get_default_dtype, torch.set_default_dtype),
-        (torch.get_num_threads, torch.set_num_threads),
-        (torch.is_grad_enabled, torch.set_grad_enabled),
+        ("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
+        ("torch's threads", torch.get_num_threads, torch.set_num_threads),
+        ("gradient mode", torch.is_grad_enabled, torch.set_grad_enabled),
     ]
 
 
@@ -132,17 +134,18 @@ def _filters() -> Knob:
         warnings.filters[:] = kept  # type: ignore[index]
         warnings._filters_mutated()  # type: ignore[attr-defined]
 
-    return lambda: list(warnings.filters), put
+    return "filters of warnings", lambda: list(warnings.filters), put
 
 
 def _generators(torch: Any) -> list[Knob]:
     """Those of libraries that are loaded; nothing is imported for it."""
     numpy = sys.modules.get("numpy")
-    knobs: list[Knob] = [(random.getstate, random.setstate)]
+    knobs: list[Knob] = [("Python's random generator", random.getstate, random.setstate)]
     if numpy:
-        knobs.append((lambda: numpy.random.get_state(legacy=False), numpy.random.set_state))
+        knobs.append(("NumPy's random generator", lambda: numpy.random.get_state(legacy=False), numpy.random.set_state))
     if torch:
-        knobs.append((lambda: torch.get_rng_state().numpy(), lambda state: torch.set_rng_state(torch.from_numpy(state))))
+        put = lambda state: torch.set_rng_state(torch.from_numpy(state))  # noqa: E731
+        knobs.append(("torch's random generator", lambda: torch.get_rng_state().numpy(), put))
         knobs += _generators_of_gpus(torch)
     return knobs
 
@@ -155,4 +158,4 @@ def _generators_of_gpus(torch: Any) -> list[Knob]:
     def put(states: list[Any]) -> None:
         torch.cuda.set_rng_state_all([torch.from_numpy(state) for state in states])
 
-    return [(lambda: [state.numpy() for state in torch.cuda.get_rng_state_all()], put)]
+    return [("random generators of GPUs", lambda: [state.numpy() for state in torch.cuda.get_rng_state_all()], put)]

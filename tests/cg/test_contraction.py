@@ -116,6 +116,16 @@ def test_without_nodes_and_without_elements(y: Tensor) -> None:
     assert not any(g.any() for g in (out, *torch.autograd.grad(out.sum(), [x, w])))
 
 
+@pytest.mark.parametrize(
+    "change", [lambda x, y, w: (x[:, :-1], y, w), lambda x, y, w: (x, y[:-1], w), lambda x, y, w: (x, y, w[:-1])]
+)
+def test_it_reads_no_further_than_operands_go(change) -> None:
+    problem = contraction(*SMALL).at(dtype="float32")
+    x, y, w = torch.randn(3, 16), torch.eye(2)[[0, 1, 0]], torch.randn(problem.weight_numel)
+    with pytest.raises(ValueError, match="but this kernel takes"):
+        build(problem)(*change(x, y, w))
+
+
 def test_not_a_number_stays_where_it_is() -> None:
     problem = contraction(*SMALL).at(dtype="float32")
     x, y, w = torch.randn(3, 16), torch.eye(2)[[0, 1, 0]], torch.randn(problem.weight_numel)

@@ -76,7 +76,19 @@ def everywhere_backward(main, seen):
     return torch.nn.modules.module.register_module_full_backward_hook(lambda module, a, b: seen.append(type(module).__name__))
 
 
+class calls_of_all_modules:
+    """As profilers patch how torch calls modules."""
+
+    def __init__(self, main, seen) -> None:
+        self._stock = stock = torch.nn.Module._call_impl
+        torch.nn.Module._call_impl = lambda module, *args: seen.append(type(module).__name__) or stock(module, *args)
+
+    def remove(self) -> None:
+        torch.nn.Module._call_impl = self._stock
+
+
 HOOKS = [forward_hook, pre_hook, backward_hook, backward_pre_hook, everywhere, everywhere_before, everywhere_backward]
+HOOKS += [calls_of_all_modules]
 
 
 def trained(module, args) -> list[torch.Tensor]:

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from e3nn import o3
 
 import tpregistry
 from tests.e3nn_host.conftest import inputs
@@ -126,3 +127,38 @@ def test_what_a_signal_handler_raises_is_the_programs_own(convolution, monkeypat
 
 def test_an_error_without_a_handler_is_none_of_a_handlers() -> None:
     assert not from_signal_handler(ValueError("never raised"))
+
+
+UVW = {
+    "first": (first, {"dx", "dy", "dw"}),
+    "second": (second, {"ddy", "dx", "dw", "ddx"}),
+}
+
+
+@pytest.mark.parametrize("order", UVW)
+@pytest.mark.parametrize("error", [RuntimeError("gave up"), SystemExit(3), MemoryError("of its own")])
+def test_parts_of_a_kernel_that_raise_end_in_the_host(order, error, monkeypatch) -> None:
+    """Channels that are mixed: a compiled product between torch's own functions."""
+    module = o3.FullyConnectedTensorProduct("4x0e+2x1o", "2x0e+2x1o", "3x0e+2x1o", internal_weights=False)
+    x, y, w = inputs(module, 4)
+    operands = [operand.requires_grad_() for operand in (x, y, w[0].clone())]
+    gradients, outputs = UVW[order]
+    with tpregistry.use("off"):
+        expected = gradients(module, operands)
+    with tpregistry.use("cg-llvm,e3nn"):
+        torch.testing.assert_close(gradients(module, operands), expected, rtol=1e-4, atol=1e-4)
+        Raising(monkeypatch, error, outputs)
+        with pytest.warns(UserWarning, match=f"cg-llvm raised {type(error).__name__}.*host's code runs from now on"):
+            found = gradients(module, operands)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_parts_of_a_forced_kernel_raise_their_error(monkeypatch) -> None:
+    module = o3.FullyConnectedTensorProduct("4x0e+2x1o", "2x0e+2x1o", "3x0e+2x1o", internal_weights=False)
+    x, y, w = inputs(module, 4)
+    operands = [operand.requires_grad_() for operand in (x, y, w[0].clone())]
+    with tpregistry.use("cg-llvm"):
+        first(module, operands)
+        Raising(monkeypatch, ValueError("gave up"), {"dx", "dy"})
+        with pytest.raises(ValueError, match="gave up"):
+            first(module, operands)

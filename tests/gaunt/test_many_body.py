@@ -9,18 +9,23 @@ from tpregistry_gaunt import GtpFourier, GtpGrid, GtpLlvm, GtpSeparable, GtpSepa
 
 import tpregistry
 from tpregistry.building import build
+from tpregistry.chain import Chained
 from tpregistry.frame import frame
 from tpregistry.gate.cases import draw
 from tpregistry.hosts import host_for
 from tpregistry.many_body import gaunt_many_body as problem_of
 from tpregistry.many_body import links, unit_variance
+from tpregistry.plan import plan_tensor_product
 from tpregistry.problem import Problem
 from tpregistry.so3 import irreps_matrix
 from tpregistry.so3.grids import grid
 from tpregistry.so3.harmonics import spherical_harmonics
 from tpregistry.store import Outcome
+from tpregistry.testing import PlanKernel
 from tpregistry.testing.conformance import examine
+from tpregistry.testing.faults.faulty import Faulty
 from tpregistry.torch import GauntSymmetricContraction, gaunt, gaunt_many_body
+from tpregistry.torch.differentiable import differentiable
 from tpregistry_cg import CgHoist, CgLlvm
 
 IN, OUT = "3x0e+3x1o+3x2e+3x3o", "3x0e+3x1o+3x2e"
@@ -169,3 +174,23 @@ def test_irreps_that_are_no_signal_are_refused() -> None:
         GauntSymmetricContraction("8x0e", "4x0e", 2, 1)
     with pytest.raises(ValueError, match="correlation 0: at least 1"):
         GauntSymmetricContraction("8x0e", "8x0e", 0, 1)
+
+
+@pytest.mark.parametrize("name", ["as in MACE", "some degrees, in no order"])
+@pytest.mark.parametrize("level", [1, 2])
+def test_a_link_whose_derivative_raises_ends_in_its_definition(name: str, level: int) -> None:
+    def change(operands, results):
+        raise RuntimeError("gave up")
+
+    problem, told = PROBLEMS[name], []
+    kernels = [Faulty(PlanKernel(plan_tensor_product(link)), level, change) for link in links(problem)]
+    chained = differentiable(Chained(problem, kernels, "cpu", "torch"), lost=lambda own, error: told.append(str(error)) or own())
+    x = torch.randn(4, problem.irreps_in1.dim, dtype=torch.float64, requires_grad=True)
+    none = torch.zeros(4, 0, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
+
+    def second(function) -> torch.Tensor:
+        (first,) = torch.autograd.grad(function(x, *none).square().sum(), x, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), x)[0]
+
+    torch.testing.assert_close(second(chained), second(host_for(problem, "torch", "cpu").kernel))
+    assert {*told} == {"gave up"}

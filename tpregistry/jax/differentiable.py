@@ -12,9 +12,10 @@ from tpregistry.backend import Kernel
 from tpregistry.opaque import fitting
 
 
-def differentiable(kernel: Kernel) -> Callable[..., Any]:
+def differentiable(kernel: Kernel, own: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """A function of the kernel's operands, to any order; a kernel without a `vjp` is one already.
 
+    ``own``, which computes the same, is not asked: what a `vjp` raises, it raises while JAX traces it, where the caller sees it.
     One with a `vjp` cannot be used in forward mode; ours is made of a primitive instead, see `primitive`.
     """
     return kernel if getattr(kernel, "vjp", None) is None else _by_vjp(kernel)

@@ -25,6 +25,7 @@ from tpregistry.torch.differentiable import differentiable
 from tpregistry.torch.graph import Graph
 from tpregistry.torch.ground import KEPT, Ground, Kept, Unreadable
 from tpregistry.torch.guard import left_to_host
+from tpregistry.torch.recomputation import hooks_in_force, remembered
 
 T = TypeVar("T")
 Tensor = torch.Tensor
@@ -181,8 +182,14 @@ class Hook:
             nodes,
         )
         ground = bindings.ground
-        found = ground.kept.bound.get(key) if ground is not None and ground.holds(module) else None
-        function, decision = found or self._bound(module, bindings, key, x, y, w)
+        kept = ground.kept if ground is not None and ground.holds(module) else None
+        hooks = hooks_in_force(True) if grad else None
+        ran = remembered(hooks) if hooks is not None else None
+        if ran is None:
+            found = kept.bound.get(key) if kept is not None else None
+            function, decision = found or self._bound(module, bindings, key, x, y, w)
+        else:
+            function, decision = self._as_before(ran, kept, module, bindings, key, x, y, w)
         decision.calls += 1
         if function is None:
             out = stock()
@@ -196,6 +203,18 @@ class Hook:
             if seen.grad_calls <= WATCHED or not seen.grad_calls % 64:
                 seen.watch(out)
         return out
+
+    def _as_before(
+        self, ran: dict[Any, Any], kept: Kept | None, module: Any, bindings: Bindings, key: Any, x: Tensor, y: Tensor, w: Tensor
+    ) -> Any:
+        """In a checkpoint: what ran there at first for such operands, whatever is bound by now for the order and the settings."""
+        bucket_of, _, dtype, device, _, _, nodes = key
+        of = bucket_of, dtype, device, nodes
+        if (kept, of) not in ran:
+            found = self._bound(module, bindings, key, x, y, w)
+            kept = bindings.ground.kept if bindings.ground is not None else None
+            ran.setdefault((kept, of), found)
+        return ran[kept, of]
 
     def _call_any_shape(
         self, module: Any, bindings: Bindings, stock: Callable[[], Tensor], x: Tensor, y: Tensor, w: Tensor

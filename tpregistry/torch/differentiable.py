@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,9 @@ Lost = Callable[[Callable[[], Any], BaseException], Any]
 
 END = "this backend has no derivatives of a higher order: its last kernel has no `vjp` and is not made of torch's functions"
 
+_lost_around: ContextVar[Lost | None] = ContextVar("tpregistry_lost", default=None)
+"""What is called where a `vjp` raises that belongs to a part of a larger kernel."""
+
 SMALL = 4
 """An operand is small that has at most such a part of the largest one's numbers: its copy costs nothing to speak of."""
 
@@ -36,7 +40,7 @@ def differentiable(kernel: Kernel, own: Function | None = None, lost: Lost | Non
     """
     vjp = getattr(kernel, "vjp", None)
     if vjp is None:
-        return kernel
+        return kernel if lost is None else _within(kernel, lost)
     gradients = _Gradients(kernel, vjp, own, lost)
     multilinear = getattr(getattr(kernel, "plan", None), "multilinear", False)
 
@@ -46,17 +50,30 @@ def differentiable(kernel: Kernel, own: Function | None = None, lost: Lost | Non
             ctx.set_materialize_grads(False)
             _save(ctx, operands, multilinear)
             results = kernel(*operands, **static)
-            ctx.static = static
+            ctx.static, ctx.lost = static, lost or _lost_around.get()
             ctx.shapes = [result.shape for result in (results if isinstance(results, tuple) else (results,))]
             return results
 
         @staticmethod
         @undisturbed
         def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
-            return None, *gradients(_saved(ctx), cotangents, ctx.shapes, _wanted(ctx), ctx.static)
+            return None, *gradients(_saved(ctx), cotangents, ctx.shapes, _wanted(ctx), ctx.static, ctx.lost)
 
     apply = Product.apply
     return _gated(lambda *operands, **static: apply(static, *operands), own)
+
+
+def _within(kernel: Kernel, lost: Lost) -> Function:
+    """A kernel made of differentiable functions, which know in their backwards what to do where a `vjp` of theirs raises."""
+
+    def function(*operands: Tensor, **static: Any) -> Any:
+        around = _lost_around.set(lost)
+        try:
+            return kernel(*operands, **static)
+        finally:
+            _lost_around.reset(around)
+
+    return function
 
 
 def _gated(function: Function, own: Function | None) -> Function:
@@ -82,6 +99,7 @@ class _Gradients:
     def __init__(self, kernel: Kernel, vjp: Callable[[], Kernel], own: Function | None, lost: Lost | None) -> None:
         self._kernel, self._own, self._lost, self._whole = kernel, own, lost, cache(vjp)
         self._functions: dict[tuple[Flags, Flags] | None, Function] = {}
+        self._ways = cache(self._reached)
 
     def __call__(
         self,
@@ -90,6 +108,7 @@ class _Gradients:
         shapes: Any,
         wanted: Flags,
         static: dict[str, Any],
+        lost: Lost | None,
     ) -> Any:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if not any(given) or not any(wanted):
@@ -98,12 +117,15 @@ class _Gradients:
         if rule is not None and not (rule == AUTOCAST and self._own is None):
             session.made.left_to_host[f"{rule}, in a backward"] += 1
             return self._by_autograd(rule, operands, cotangents, wanted, static)
+        around = _lost_around.set(lost)
         try:
             return self._by_kernel(operands, cotangents, shapes, wanted, static)
         except (Exception, SystemExit) as error:
-            if self._lost is None:
+            if lost is None:
                 raise
-            return self._lost(lambda: self._by_autograd("use", operands, cotangents, wanted, static), error)
+            return lost(lambda: self._by_autograd("use", operands, cotangents, wanted, static), error)
+        finally:
+            _lost_around.reset(around)
 
     def _by_autograd(self, where: str, operands: Any, cotangents: Any, wanted: Flags, static: dict[str, Any]) -> Any:
         if self._own is None:
@@ -120,6 +142,9 @@ class _Gradients:
     ) -> tuple[Tensor | None, ...]:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if hasattr(self._whole(), "part"):
+            wanted = self._ways(given, wanted)
+            if not any(wanted):
+                return (None,) * len(wanted)
             function = self._part((True,) * len(operands) + given, wanted)
             found = iter(function(*operands, *(c for c in cotangents if c is not None), **static))
             return tuple(next(found) if want else None for want in wanted)
@@ -129,6 +154,15 @@ class _Gradients:
         function = self._function(None, lambda: Fitting(self._kernel, self._whole(), len(operands)), flags)
         return _last(function(*operands, *filled, **static), (*operands, *filled))
 
+    def _reached(self, given: Flags, wanted: Flags) -> Flags:
+        """Those wanted that anything leads to. For others, as the second gradient by an operand that all is linear in, autograd of
+        the host's code has None, which is not zeros."""
+        plan = getattr(self._whole(), "plan", None)
+        if plan is None:
+            return wanted
+        targets = {term.target.operand for term in plan.part((True,) * len(wanted) + given, wanted).terms}
+        return tuple(want and operand.name in targets for want, operand in zip(wanted, plan.outputs, strict=True))
+
     def _part(self, given: Flags, wanted: Flags) -> Function:
         return self._function((given, wanted), lambda: self._whole().part(given, wanted), (given, wanted))  # type: ignore[attr-defined]
 
@@ -137,7 +171,7 @@ class _Gradients:
             own = gradient_of(self._own, *flags) if self._own is not None else None
             kernel = make()
             function = differentiable(kernel, own, self._lost)
-            self._functions[key] = _gated(kernel, own) if function is kernel else function
+            self._functions[key] = _gated(function, own) if getattr(kernel, "vjp", None) is None else function
         return self._functions[key]
 
 

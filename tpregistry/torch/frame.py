@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +14,7 @@ import torch
 from tpregistry import machine
 from tpregistry.backend import Kernel
 from tpregistry.frame import Array, Observed, Operands
-from tpregistry.isolation import isolated
+from tpregistry.isolation import isolated, kept
 from tpregistry.layout import Layout
 from tpregistry.processes import launched
 from tpregistry.store.evidence import BATCHES
@@ -66,9 +67,12 @@ class TorchFrame:
         tensors = _tensors(operands, dtype, device, order > 0)
         before = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         function = _function(kernel, operands, device)
-        with torch.set_grad_enabled(order > 0):
+        modules = len(sys.modules)
+        with torch.set_grad_enabled(order > 0), kept() as changed:
             values = _evaluate(function, tensors, order, operands)
-        faults = _reuse_faults(function, tensors, values["out"])
+            faults = _reuse_faults(function, tensors, values["out"])
+        if len(sys.modules) == modules:  # what an import sets, it sets once
+            faults += [f"changes {what} of the program" for what in changed]
         faults += [f"changes its input {name}" for name in tensors if not torch.equal(tensors[name].detach(), before[name])]
         faults += _output_faults(values["out"], tensors)
         return Observed({name: _array(value) for name, value in values.items()}, tuple(faults))
@@ -76,7 +80,8 @@ class TorchFrame:
     def usage_faults(self, kernel: Kernel, operands: Operands, dtype: str, device: str, order: int) -> tuple[str, ...]:
         """Operands that change in place, and gradients of some of them alone: see `usage`."""
         tensors = _tensors(operands, dtype, device, requires_grad=False)
-        return tuple(usage.faults(_function(kernel, operands, device), tensors, order))
+        with kept():
+            return tuple(usage.faults(_function(kernel, operands, device), tensors, order))
 
     def may_look(self, kernel: Kernel) -> bool:
         """Not in capture of a CUDA graph."""

@@ -20,7 +20,7 @@ from tpregistry.errors import TPError
 Tensor = torch.Tensor
 Module = torch.nn.Module
 
-_CALL = Module.__call__
+_CALL, _CALL_IMPL = Module.__call__, Module._call_impl
 _forward_hooks, _forward_pre_hooks = torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks
 _backward_hooks, _backward_pre_hooks = torch_module._global_backward_hooks, torch_module._global_backward_pre_hooks
 _version = attrgetter("_version")
@@ -90,7 +90,7 @@ class Generated(Ground):
         """See `Ground.holds`. Buffers made in inference mode have no counters: their numbers are compared."""
         own = module.__dict__
         main = own["_modules"].get(self._name)
-        if main is not self._main or self._name in own or Module.__call__ is not _CALL:
+        if main is not self._main or self._name in own or Module.__call__ is not _CALL or Module._call_impl is not _CALL_IMPL:
             return False
         if _forward_hooks or _forward_pre_hooks or _backward_hooks or _backward_pre_hooks:
             return False
@@ -127,7 +127,7 @@ def more_than_code(main: Any) -> str:
     graph = isinstance(main, torch.fx.GraphModule) and type(main).__bases__ == (torch.fx.GraphModule,)
     if not (graph or type(main) is RecursiveScriptModule):
         return f"a {type(main).__name__} in place of the generated code"
-    if Module.__call__ is not _CALL or torch_module._has_any_global_hook():
+    if Module.__call__ is not _CALL or Module._call_impl is not _CALL_IMPL or torch_module._has_any_global_hook():
         return "hooks on all modules"
     if any(getattr(main, hooks) for hooks in HOOKS):
         return "hooks on the generated code"
