@@ -127,7 +127,7 @@ def test_names_of_adapters_and_databases_are_known() -> None:
 
 @pytest.mark.parametrize(
     ("text", "left"),
-    [("", set()), ("!sevenn", {"sevenn"}), ("e3nn,nequip", {"e3nn_jax", "sevenn"}), ("!e3nn,!nequip", {"e3nn", "nequip"})],
+    [("", set()), ("!sevenn", {"sevenn"}), ("e3nn,nequip", {"e3nn_jax", "mace", "sevenn"}), ("!e3nn,!nequip", {"e3nn", "nequip"})],
 )
 def test_hosts_that_are_accelerated(text: str, left: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TP_ADAPTERS", text)
