@@ -37,6 +37,7 @@ def run(tmp_path: Path, program: str = PROGRAM, flags: tuple[str, ...] = (), **v
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=tmp_path)
 
 
+@pytest.mark.processes
 def test_without_the_variable_nothing_of_ours_is_imported(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.stdout.split()[1:] == ["False", "stock"]

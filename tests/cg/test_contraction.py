@@ -73,6 +73,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("kind", ["one-hot", "soft", "mixed"])
 def test_it_is_what_its_definition_says(case, kind: str) -> None:

@@ -208,6 +208,7 @@ def test_leftovers_of_killed_writers_go_with_the_rest(tp, filled):
     assert {path for path in files(root) if path.suffix == ".tmp"} == young
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("cache", "ls"), ("cache", "show", DIGEST), ("explain", DIGEST), ("doctor",)])
 @pytest.mark.parametrize("text", ["[" * 200_000, json.dumps(RECORD.to_json() | {"environment": None, "created": None})])
 def test_a_damaged_record_is_one_warning(tp, tmp_path, arguments, text):

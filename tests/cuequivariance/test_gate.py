@@ -29,6 +29,7 @@ def test_the_zoo(dtype: str, name: str) -> None:
     assert evidence.ok, evidence.failures
 
 
+@pytest.mark.slow
 @drawn(40, problem=problems())
 def test_every_mode_with_empty_pieces_and_repeated_ones(problem: Problem) -> None:
     evidence = verify(Cuequivariance().build(problem, "cpu"), yardstick(problem))

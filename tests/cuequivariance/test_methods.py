@@ -62,6 +62,7 @@ def engines() -> dict[str, str]:
     return json.loads(ended.stdout)
 
 
+@pytest.mark.processes
 def test_products_of_models_take_the_fast_methods(engines: dict[str, str]) -> None:
     """Also where irreps have different numbers of copies, which the library's own channel-wise product cannot."""
     assert {engine for name, engine in engines.items() if name.startswith("real:")} == {"uniform_1d", "fused_tp"}

@@ -20,6 +20,8 @@ from tpregistry_e3j import E3j
 from tpregistry_e3j.convolution import Fused
 from tpregistry_e3nn_jax.adapter import Adapter
 
+pytestmark = pytest.mark.xla
+
 PROBLEM = (
     problem_from_irreps("4x0e+4x1o", "0e+1o", "4x0e+4x1o+4x1e", Mode.UVU, shared_weights=False, dtype="float64")
     .convolution(16)

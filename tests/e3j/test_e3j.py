@@ -14,6 +14,8 @@ from tpregistry.testing import real_problems
 from tpregistry_e3j import E3j
 from tpregistry_e3nn_jax.adapter import Adapter
 
+pytestmark = pytest.mark.xla
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shared", [False, True])

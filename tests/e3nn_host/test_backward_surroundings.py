@@ -90,6 +90,7 @@ def in_autocast_again(module: o3.TensorProduct) -> list[Tensor]:
 WAYS = [traced, traced_before_dispatch, counted, dual, dual_of_second_order, in_autocast, in_autocast_again]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*lower precision")
 def test_a_backward_in_other_surroundings(module, kernel) -> None:
     for way in WAYS:
@@ -102,6 +103,7 @@ def test_a_backward_in_other_surroundings(module, kernel) -> None:
         torch.testing.assert_close(found, expected, **bounds, msg=lambda words, way=way: f"{way.__name__}: {words}")
 
 
+@pytest.mark.slow
 def test_they_are_counted_with_their_reason(convolution) -> None:
     module = convolution()
     with tpregistry.use("cg-llvm"):

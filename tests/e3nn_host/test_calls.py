@@ -37,6 +37,7 @@ def test_leading_dimensions_and_broadcasting(convolution, backend, x_lead, y_lea
     assert ran_on(backend) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["auto", *BACKENDS])
 def test_one_sample_without_a_batch_dimension(backend) -> None:
     for module in (o3.FullyConnectedTensorProduct("4x0e+2x1o", "3x0e+2x1o", "4x0e+2x1o"), o3.FullTensorProduct("1o", "1o")):
@@ -55,6 +56,7 @@ def test_zero_batch_is_left_to_the_host(convolution, kernel) -> None:
     assert tpregistry.decisions().left_to_host["empty batch"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_gradients_of_broadcast_operands(convolution, backend) -> None:
     module = convolution().double()
@@ -67,6 +69,7 @@ def test_gradients_of_broadcast_operands(convolution, backend) -> None:
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.slow
 def test_weight_list_override_and_internal_weights(kernel) -> None:
     module = o3.FullyConnectedTensorProduct("4x0e+2x1o", "3x0e+2x1o", "4x0e+2x1o+1x1e")
     x, y = torch.randn(5, 10), torch.randn(5, 9)
@@ -106,6 +109,7 @@ def test_subclasses(make, backend) -> None:
     assert ran_on(backend) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("irreps_out", [None, "3x0e+2x1e+1x2e"])
 def test_tensor_square_and_its_gradient(irreps_out, kernel) -> None:
     module = o3.TensorSquare("4x0e+3x1o", irreps_out) if irreps_out else o3.TensorSquare("4x0e+3x1o")
@@ -164,6 +168,7 @@ def test_other_dtypes(convolution, dtype) -> None:
     assert ran_on("cg-hoist") == 1
 
 
+@pytest.mark.slow
 def test_batch_buckets_and_gradients_are_bound_apart(convolution, kernel) -> None:
     module = convolution()
     with tpregistry.use(kernel):
@@ -174,6 +179,7 @@ def test_batch_buckets_and_gradients_are_bound_apart(convolution, kernel) -> Non
     assert seen == [(1, 0), (4, 0), (16, 0), (4, 1)]
 
 
+@pytest.mark.slow
 def test_second_order_is_seen_and_bound(convolution, kernel) -> None:
     module = convolution()
     x, y, w = inputs(module, 4, requires_grad=True)

@@ -45,6 +45,7 @@ def by_hand(tp: o3.TensorProduct, x: torch.Tensor, y: torch.Tensor, w: torch.Ten
     return torch.zeros(nodes, messages.shape[1], dtype=messages.dtype).index_add(0, receivers, messages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["cg-llvm", "cg-hoist", "cg-dense", "e3nn", "auto"])
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
 def test_energies_forces_and_training_are_those_of_e3nn(backend: str, kind: torch.dtype) -> None:
@@ -65,6 +66,7 @@ def _trained(out: torch.Tensor, inputs: list[torch.Tensor]) -> list[torch.Tensor
     return [out, force, *torch.autograd.grad(force.square().sum() + out.sum(), inputs)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [NODES - 1, NODES + 5])
 def test_other_nodes_may_receive(nodes: int) -> None:
     tp, inputs = product(), operands()
@@ -74,6 +76,7 @@ def test_other_nodes_may_receive(nodes: int) -> None:
     assert not found[NODES - 1 :].any()
 
 
+@pytest.mark.slow
 def test_its_own_weights() -> None:
     tp, (x, y, _) = product(shared_weights=True, internal_weights=True), operands()
     conv = TensorProductConv(tp)
@@ -83,6 +86,7 @@ def test_its_own_weights() -> None:
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_its_state_is_that_of_the_product() -> None:
     tp = product(shared_weights=True, internal_weights=True)
     conv, other = TensorProductConv(tp), product(shared_weights=True, internal_weights=True)
@@ -145,6 +149,7 @@ def test_a_graph_made_before() -> None:
         TensorProductConv(tp)(inputs[0][:-1], *inputs[1:], edges)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["cg-llvm", "cg-hoist", "e3nn"])
 @pytest.mark.parametrize("given", ["indices", "Graph"])
 def test_a_graph_met_in_inference_mode_can_be_trained_on(given: str, backend: str) -> None:

@@ -96,6 +96,7 @@ def trained(module, args) -> list[torch.Tensor]:
     return [out, *torch.autograd.grad(out.square().sum(), args)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hook", HOOKS)
 def test_hooks_fire_as_often_and_change_as_much(hook, module) -> None:
     args, seen = inputs(module, BATCH, requires_grad=True), []
@@ -176,6 +177,7 @@ def other_code(module) -> None:
     setattr(module, MAIN, main_of(other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [wrapped, over_it, another_forward, traced, graph_around, edited, other_code])
 def test_other_code_in_its_place_runs(change, module) -> None:
     args = inputs(module, BATCH)

@@ -20,6 +20,8 @@ from tpregistry_mace import Mace
 from tpregistry_mace.adapter import Adapter
 from tpregistry_mace.describe import describe
 
+pytestmark = pytest.mark.processes
+
 Tensor = torch.Tensor
 OURS = {"backend": "cg-llvm"}
 

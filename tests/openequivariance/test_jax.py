@@ -35,6 +35,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 CASES = [("float64", "signs of e3nn 0.4.4", True), ("float32", "mode uvw, shared weights", False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "name", "convolves"), CASES)
 def test_the_gate(dtype: str, name: str, convolves: bool) -> None:
     problem = zoo(dtype)[name].at(batch=64)
@@ -46,6 +47,7 @@ def test_the_gate(dtype: str, name: str, convolves: bool) -> None:
     assert found.ok, found.failures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shared"), [("training on forces", False), ("jacfwd of jacrev", True), ("linear transpose", False)]
 )
@@ -57,6 +59,7 @@ def test_transformations_of_convolutions(name: str, shared: bool) -> None:
     close(TRANSFORMS[name](fused)(*inputs), TRANSFORMS[name](plain)(*inputs), 2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [(0, 0, None), (0, None, 0)])
 def test_mapped_with_gradients(axes: tuple[int | None, ...]) -> None:
     """Weights that all samples share are shared by mapped ones, or mapped themselves."""
@@ -77,6 +80,7 @@ def test_exported_programs_hold_nothing_of_it(library: ModuleType) -> None:
     close(exported.call(*given), kernel(*given))
 
 
+@pytest.mark.slow
 def test_on_a_gpu_it_is_lowered_there_only() -> None:
     """On a CPU what was built for a GPU is plain jnp."""
     kernel: Any = OpenequivarianceJax().build(SHARED, "cuda")

@@ -49,6 +49,7 @@ def test_every_limit_has_its_reason(case: str) -> None:
     assert codes(problem, device) == (expected or ["TP120", "TP121", "TP123", "TP123", "TP124"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [mode for mode in Mode if mode not in (Mode.UVU, Mode.UVW)])
 def test_other_modes_are_named(mode: Mode) -> None:
     (reason, *_) = Openequivariance().supports(zoo("float32")[f"mode {mode}, shared weights"], "cuda").reasons

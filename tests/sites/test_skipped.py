@@ -247,6 +247,7 @@ def test_a_source_that_is_not_known_stays_stock(patched: object, monkeypatch: py
     assert BlockSite().patch() is not None, "what it calls is read too"
 
 
+@pytest.mark.processes
 def test_patching_twice_and_giving_back(patched: object) -> None:
     before, site = host.Block.forward, BlockSite()
     assert site.patch() is site.patch() is None

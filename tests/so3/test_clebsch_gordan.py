@@ -11,6 +11,7 @@ from tpregistry.so3 import irreps_matrix, rounded_wigner_3j, wigner_3j, wigner_D
 AXIS_ANGLE = np.array([0.3, -0.7, 1.1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("l1", range(12))
 def test_equal_to_e3nn_to_1e14(l1: int) -> None:
     for l2 in range(12):
@@ -22,6 +23,7 @@ def test_equal_to_e3nn_to_1e14(l1: int) -> None:
             assert abs(sign * ours - theirs).max() < 1e-14, (l1, l2, l3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [(0, 0, 0), (1, 1, 1), (2, 3, 4), (5, 5, 9), (13, 4, 12), (16, 15, 14)])
 def test_invariant_under_rotation_and_of_unit_norm(degrees: tuple[int, int, int]) -> None:
     tensor = wigner_3j(*degrees)
