@@ -153,11 +153,14 @@ def test_what_is_saved_runs_without_tpregistry(crystal: Atoms, tmp_path: Path) -
     with tpregistry.use("cg-llvm"):
         expected = energy(model, crystal)
         torch.save(model, tmp_path / "whole.pt")
+        types = model._atomic_numbers_to_onehot(torch.as_tensor(crystal.get_atomic_numbers()))
+        model.eval_type_map = False  # as `sevenn deploy` does: species come as types
         jit.script(model).save(str(tmp_path / "scripted.pt"))
     assert b"tpregistry" not in (tmp_path / "whole.pt").read_bytes()
     assert b"tpregistry" not in (tmp_path / "scripted.pt").read_bytes()
     graph = unlabeled_atoms_to_graph(crystal, 5.0, with_shift=False)
     torch.save(graph, tmp_path / "given.pt")
+    torch.save(types, tmp_path / "types.pt")
     program = (
         WITHOUT.replace('"given.pt"', '"given.pt", weights_only=False')
         + f"""
@@ -166,6 +169,7 @@ for model in (torch.load("whole.pt", weights_only=False), torch.jit.load("script
     data = AtomGraphData.from_numpy_dict(given)
     if isinstance(model, torch.jit.ScriptModule):
         data = {{key: value for key, value in data.to_dict().items() if isinstance(value, torch.Tensor)}}
+        data[model.key_node_feature] = torch.load("types.pt")
     assert abs(float(model(data)["inferred_total_energy"]) - {expected}) < 1e-4
 assert not [name for name in sys.modules if name.startswith("tpregistry")]
 """
