@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
@@ -142,7 +143,7 @@ class _Gradients:
     ) -> tuple[Tensor | None, ...]:
         given = tuple(cotangent is not None for cotangent in cotangents)
         if hasattr(self._whole(), "part"):
-            wanted = self._ways(given, wanted)
+            wanted = wanted if _engine_is_compiled() else self._ways(given, wanted)
             if not any(wanted):
                 return (None,) * len(wanted)
             function = self._part((True,) * len(operands) + given, wanted)
@@ -173,6 +174,12 @@ class _Gradients:
             function = differentiable(kernel, own, self._lost)
             self._functions[key] = _gated(function, own) if getattr(kernel, "vjp", None) is None else function
         return self._functions[key]
+
+
+def _engine_is_compiled() -> bool:
+    """Whether compiled autograd runs this backward: its graph adds up what it asked for, and takes no None."""
+    module = sys.modules.get("torch._dynamo.compiled_autograd")
+    return module is not None and bool(getattr(module, "in_compiled_autograd_region", False))
 
 
 def _save(ctx: Any, operands: tuple[Tensor, ...], multilinear: bool) -> None:
