@@ -20,8 +20,8 @@ from tpregistry.store import open_store
 from tpregistry_e3nn.adapter import Adapter
 
 ROOT = Path(__file__).parents[1]
-LONGEST = {"fast": 2.0, "test": 10.0, "all": 10.0}
-"""Seconds of processor time that a test without a marker may take; outside of `make fast` more, for other work on the machine."""
+LONGEST = 2.0
+"""Seconds of processor time that a test without a marker may take in `make fast`. In longer loops other work blurs that time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,15 +45,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     begin = processor_seconds()
     yield
     seconds = processor_seconds() - begin
-    if seconds > LONGEST[tiers.tier()] and not _may_take_long(item):
+    if tiers.tier() == "fast" and seconds > LONGEST and not _may_take_long(item):
         words = f"took {seconds:.1f} s of processor time: make it shorter, or mark it slow (see CONTRIBUTING.md)"
         pytest.fail(words, pytrace=False)
 
 
 def _may_take_long(item: pytest.Item) -> bool:
-    """By its marker; and what draws its problems takes long where many are drawn."""
-    drawn = tiers.tier() != "fast" and getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    return drawn or any(item.get_closest_marker(name) for name in ("slow", "processes", "xla", "gpu", "exhaustive"))
+    return any(item.get_closest_marker(name) for name in ("slow", "processes", "xla", "gpu", "exhaustive"))
 
 
 def processor_seconds() -> float:

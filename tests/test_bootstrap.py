@@ -71,7 +71,7 @@ def test_an_unknown_backend_is_an_error_when_a_product_is_first_used(tmp_path: P
     assert done.returncode == 1
     ours = "cg, cg-dense, cg-hoist, cg-llvm, cg-triton, cg-triton-ahead, cg-triton-atomic, cg-triton-direct, cg-triton-warp"
     ours += ", cuequivariance, cuequivariance-jax, definition, e3j, e3nn, e3nn_jax, gtp, gtp-fourier, gtp-grid, gtp-llvm"
-    ours += ", gtp-separable, gtp-separable-fft, mtp, openequivariance, openequivariance-jax"
+    ours += ", gtp-separable, gtp-separable-fft, mace, mtp, openequivariance, openequivariance-jax"
     known = f"auto, off, {ours}"
     assert done.stderr.strip().endswith(f"Did you mean cg-hoist? Known: {known}")
 

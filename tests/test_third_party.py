@@ -28,6 +28,7 @@ PUBLIC = {
     "store",
 }
 PUBLIC |= {"jax.by_product", "jax.convolution", "jax.graph", "jax.native", "jax.primitive"}
+PUBLIC |= {"contraction", "definition.contraction", "lazy", "torch.by_autograd", "torch.extents", "torch.memory"}
 PUBLIC |= {"torch.convolution", "torch.differentiable", "torch.graph", "torch.native"}
 """Modules of tpregistry that a plugin is written against."""
 
