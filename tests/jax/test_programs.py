@@ -18,7 +18,7 @@ import pytest
 import tpregistry
 from tests.conftest import forget
 from tests.jax.conftest import force, on_a_cpu
-from tpregistry import errors, session
+from tpregistry import session
 from tpregistry.errors import Unsupported
 from tpregistry_e3nn_jax import products as host_products
 from tpregistry_e3nn_jax.adapter import FUNCTIONS, STOCK, Adapter
@@ -185,7 +185,6 @@ def test_a_library_that_is_imported_before_jax(first, tmp_path):
     assert found[3] == "True"
 
 
-@pytest.mark.skipif(not hasattr(errors, "HostRaised"), reason="the gate does not tell yet who raised")
 @pytest.mark.filterwarnings("ignore:tpregistry. deciding failed")
 def test_no_verdict_is_kept_where_the_host_itself_raised(patched_jax, monkeypatch, tmp_path):
     """The program gets the host's error; once that is mended, the backend is taken."""
